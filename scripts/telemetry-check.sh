@@ -25,7 +25,7 @@ python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check opentelemetry-proto prometheus-client grpcio
 
 # As the tests are built, so that nothing is built twice.
-cargo build --quiet --workspace --bins --examples
+cargo build --quiet --workspace --lib --bins --examples
 target="$(cargo metadata --format-version 1 --no-deps |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
 "$target/debug/examples/render" "$scratch/metrics"

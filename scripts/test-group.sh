@@ -11,14 +11,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # As the tests are built, so that nothing is built twice.
-cargo build --workspace --bins --examples
+cargo build --workspace --lib --bins --examples
 (cd bindings-node && npm ci --no-fund --no-audit --silent && node scripts/build.mjs --quick)
 (cd ts && npm ci --no-fund --no-audit --silent && npm run --silent build)
 
+scripts/python-develop.sh
 cd bindings-python
-[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
-.venv/bin/pip install --quiet --no-compile --disable-pip-version-check -r requirements-test.txt
-VIRTUAL_ENV="$PWD/.venv" .venv/bin/maturin develop --release --quiet
 
 target="$(cargo metadata --format-version 1 --no-deps | "${PYTHON:-python3}" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
 KITEDB_COMMAND="$target/debug/kitedb" KITEDB_ROUTER="$target/debug/examples/router" .venv/bin/pytest tests/group "$@"

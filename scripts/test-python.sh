@@ -4,17 +4,14 @@
 #
 #     scripts/test-python.sh            # all of it
 #     scripts/test-python.sh -k graph   # arguments go to pytest
+#
+# PROFILE is that of scripts/python-develop.sh.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../bindings-python"
 
-python="${PYTHON:-python3}"
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+../scripts/python-develop.sh
 bin="$PWD/.venv/bin"
-"$bin/pip" install --quiet --no-compile --disable-pip-version-check -r requirements-test.txt
-
-# Into the venv that it finds.
-VIRTUAL_ENV="$PWD/.venv" "$bin/maturin" develop --release --quiet
 
 "$bin/mypy"
 "$bin/pyright" --warnings

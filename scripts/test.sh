@@ -18,9 +18,6 @@ trap 'rm -rf "$scratch"' EXIT
 
 target_directory="$(cargo metadata --format-version 1 --no-deps |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
-# What is built for release is built in one call, whichever step comes first: packages that are built alone ask other features of what
-# they depend on, and each such choice is another build of it.
-export KITEDB_BUILD_WITH="kitedb-bench kitedb-napi"
 
 heading() {
     printf '\n==== %s\n' "$*"
@@ -55,20 +52,16 @@ docs() {
 
 package() {
     heading 'packages'
-    # Each crate as it would be published: with all it needs, and nothing from outside its folder. In a folder of its
-    # own: cargo keeps what it unpacked and built of an earlier package of the same version and folder, and verifies
-    # against that. Built as quickly as it can be, as nothing of it is run.
-    local here=(--exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py)
-    # What the crates depend on is as the tests have it, and need not be built again.
-    local built="${target_directory:?}/debug" part
-    for part in build deps .fingerprint; do
-        [ -d "$built/$part" ] || continue
-        mkdir -p "$scratch/package/debug/$part"
-        find "$built/$part" -mindepth 1 -maxdepth 1 ! -name '*kitedb*' -exec cp -al -t "$scratch/package/debug/$part" {} + 2>/dev/null ||
-            rm -rf "$scratch/package"
+    # Each crate as it would be published: with all it needs, and nothing from outside its folder. Unpacked into one workspace, where
+    # each finds the others and what they depend on is as clippy had it; nothing of it is run, so it is checked and not built.
+    local here=(--exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py) crate
+    cargo package --workspace "${here[@]}" --allow-dirty --no-verify --quiet --target-dir "$scratch/package"
+    mkdir "$scratch/crates"
+    for crate in "$scratch"/package/package/*.crate; do
+        tar -xzf "$crate" -C "$scratch/crates"
     done
-    CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
-        cargo package --workspace "${here[@]}" --allow-dirty --quiet --target-dir "$scratch/package"
+    scripts/packages-workspace.py "$scratch/crates"
+    cargo check --manifest-path "$scratch/crates/Cargo.toml" --workspace --target-dir "$target_directory"
 }
 
 scripts() {
@@ -114,18 +107,18 @@ demo() {
 }
 
 bench() {
-    # Built as quickly as it can be: what is measured is not what they are run for here.
+    # Built as the tests are: what is measured is not what they are run for here.
     heading 'benchmarks, without peers: that they run, not what they measure'
-    cargo build --release -p kitedb-bench ${KITEDB_BUILD_WITH:+-p ${KITEDB_BUILD_WITH// / -p }}
+    cargo build --workspace --lib --bins --examples
     local what
     for what in commit group-commit submit read open checkpoint load memory \
         replication-overhead catchup bootstrap log-paging soak telemetry http; do
         heading "kitedb-bench $what --quick"
-        "$target_directory/release/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
+        "$target_directory/debug/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null
     done
     heading 'the gate of replication: that it runs; short rounds miss bounds'
-    KITEDB_BENCH="$target_directory/release/kitedb-bench" QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
+    KITEDB_BENCH="$target_directory/debug/kitedb-bench" QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
 }
 
 steps=("$@")

@@ -7,7 +7,7 @@ import { cargoBuild } from '../scripts/cargo.mjs';
 
 /** What gives it, built with a profile of cargo. */
 export function engineBuilt(profile) {
-  const built = cargoBuild('-p', 'kitedb-napi', '--example', 'engine', '--profile', profile);
+  const built = cargoBuild(profile, '--example', 'engine');
   const { executable } = built.find(({ target }) => target.name === 'engine' && target.kind.includes('example'));
   return {
     name: 'the engine alone',

@@ -3,7 +3,7 @@
 //     cd bindings-node/bench && npm ci && node --expose-gc main.mjs
 //
 //   --quick       small and short: that it runs, not what it measures
-//   --release     built as for tests, and not as it is shipped, which takes minutes
+//   --release     optimised, and not as it is shipped, which takes minutes
 //   --only ROWS   these rows, by their names, with commas
 //   --json FILE   the figures, for programs
 //   --dir DIR     where the databases are made, on the file system that is to be measured     [a folder in the system's]
@@ -22,10 +22,10 @@ const { values: given } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, release: { type: 'boolean', default: false }, only: { type: 'string' }, json: { type: 'string' }, dir: { type: 'string', default: tmpdir() } },
 });
 const { quick } = given;
-const asShipped = !quick && !given.release;
+const profile = quick ? 'dev' : given.release ? 'release' : 'dist';
 
 // Before it is loaded: what is measured is what is there now.
-execFileSync(process.execPath, [new URL('../scripts/build.mjs', import.meta.url).pathname, ...(asShipped ? [] : ['--quick'])], { stdio: ['ignore', 'ignore', 'inherit'] });
+execFileSync(process.execPath, [new URL('../scripts/build.mjs', import.meta.url).pathname, ...(quick ? ['--quick'] : given.release ? ['--release'] : [])], { stdio: ['ignore', 'ignore', 'inherit'] });
 const { engineBuilt } = await import('./engine.mjs');
 const { default: kitedb } = await import('./kitedb.mjs');
 const { loopHold } = await import('./loop.mjs');
@@ -33,7 +33,7 @@ const { cpuNanosOf, rounds, nanosOf } = await import('./rounds.mjs');
 const { peers } = await import('./sqlite.mjs');
 
 const others = await peers();
-const engine = engineBuilt(asShipped ? 'dist' : 'release');
+const engine = engineBuilt(profile);
 mkdirSync(given.dir, { recursive: true });
 const dir = mkdtempSync(join(given.dir, 'kitedb-node-bench-'));
 const DEGREE = 20;
@@ -119,7 +119,7 @@ if (unknown.length > 0) throw new Error(`no row ${unknown.join()}: ${Object.keys
 const results = {
   machine: `${cpus().length} × ${cpus()[0].model}, Linux ${release()}, Node ${process.version}`,
   versions: Object.fromEntries([kitedb, ...others].map(({ name, version }) => [name, version()])),
-  built: asShipped ? 'as shipped' : 'as for tests',
+  built: { dev: 'as for tests', release: 'optimised', dist: 'as shipped' }[profile],
   rounds: count,
   rows: {},
 };

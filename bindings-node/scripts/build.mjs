@@ -1,7 +1,8 @@
 // Builds the addon of this platform with cargo, and `@kitedb/core/replication` from `ts/`, where the package finds them.
 //
 //     node scripts/build.mjs             # as it is shipped: takes minutes
-//     node scripts/build.mjs --quick     # for tests: built in less time
+//     node scripts/build.mjs --release   # optimised, in less time
+//     node scripts/build.mjs --quick     # for tests, as those of Rust are built
 //     node scripts/build.mjs --no-addon  # what is written in TypeScript alone
 
 import { execFileSync } from 'node:child_process';
@@ -21,7 +22,7 @@ function buildReplication() {
 }
 
 function buildAddon(profile) {
-  const artifacts = cargoBuild('-p', 'kitedb-napi', '--lib', '--profile', profile);
+  const artifacts = cargoBuild(profile, '--lib');
   const addon = artifacts.find(({ target }) => target.name === 'kitedb_napi' && target.kind.includes('cdylib'));
   if (addon === undefined) throw new Error('cargo built no addon: is crates/kitedb-napi a cdylib?');
 
@@ -33,5 +34,6 @@ function buildAddon(profile) {
   console.log(`${place} (${profile})`);
 }
 
+const asked = (option) => process.argv.includes(option);
 buildReplication();
-if (!process.argv.includes('--no-addon')) buildAddon(process.argv.includes('--quick') ? 'release' : 'dist');
+if (!asked('--no-addon')) buildAddon(asked('--quick') ? 'dev' : asked('--release') ? 'release' : 'dist');

@@ -23,12 +23,12 @@ function targetOf() {
 }
 
 /**
- * Builds with these arguments, and returns the artifacts that cargo tells of. With the packages that `KITEDB_BUILD_WITH` names (with blanks
- * between them), if it is set: what is built in one call shares what it depends on.
+ * Builds what `wanted` tells of `kitedb-napi`, and returns the artifacts that cargo tells of. For tests (`dev`) all of the workspace is
+ * built, as its own tests have it: a package that is built alone asks other features of what it depends on, which is then built again.
  */
-export function cargoBuild(...args) {
-  const beside = (process.env['KITEDB_BUILD_WITH'] ?? '').split(' ').filter(Boolean);
-  args.push(...beside.flatMap((name) => ['-p', name]));
+export function cargoBuild(profile, ...wanted) {
+  const what = profile === 'dev' ? ['--workspace', '--lib', '--bins', '--examples'] : ['-p', 'kitedb-napi', ...wanted];
+  const args = [...what, '--profile', profile];
   const { status, stdout: built } = spawnSync('cargo', ['build', '--target-dir', targetOf(), '--message-format', 'json-render-diagnostics', ...args], {
     cwd: here,
     encoding: 'utf8',

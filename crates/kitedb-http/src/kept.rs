@@ -48,7 +48,7 @@ impl Kept {
     }
 
     /// The one that is kept, if it shows all that is published.
-    fn current(&self) -> Option<Database> {
+    pub fn current(&self) -> Option<Database> {
         let mut state = locked(&self.state);
         state.asked += 1;
         let database = state.database.clone();

@@ -2,7 +2,11 @@
 
 use crate::{error::Failure, growth::Growth, kept::Kept, snapshots::Snapshots};
 use kitedb_core::{Database, OpenOptions};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many calls of the engine run at once; whoever comes beyond that is told to come again.
@@ -78,6 +82,25 @@ impl Node {
             Place::Beside(path, options) => call(&kept.newest(move || Database::open(path, options.read_only(true)))?),
         })
         .await
+    }
+
+    /// As [`Node::read_graph`], of what is little: in the thread that asks, where the database is open already. To hand such a call to
+    /// another thread takes longer than the call.
+    pub async fn read_little<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let open = match &self.place {
+            Place::Held(database) => Some(database.clone()),
+            Place::Beside(..) => self.kept.current(),
+        };
+        match open {
+            Some(database) => {
+                let _permit = self.permit()?;
+                catch_unwind(AssertUnwindSafe(|| call(&database))).unwrap_or_else(|_| Err(Failure::panicked()))
+            }
+            None => self.read_graph(call).await,
+        }
     }
 
     /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.

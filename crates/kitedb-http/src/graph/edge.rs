@@ -56,7 +56,7 @@ pub async fn edge(
     wait: Wait,
     Params(asked): Params<EdgeQuestion>,
 ) -> Result<Response, Failure> {
-    graph.read(wait, move |view| found(view, &asked)).await
+    graph.read_one(wait, move |view| found(view, &asked)).await
 }
 
 fn found(view: &View, asked: &EdgeQuestion) -> Result<EdgeAnswer, Failure> {

@@ -64,5 +64,5 @@ pub async fn node(
             in_degree: view.in_degree(id, AllTypes)?,
         })
     };
-    graph.read(wait, read).await
+    graph.read_one(wait, read).await
 }

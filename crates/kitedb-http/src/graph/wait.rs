@@ -91,22 +91,38 @@ impl Graph {
         wait: Wait,
         read: impl Fn(&View) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<Response, Failure> {
-        let (token, answer) = self.seen(wait, read).await?;
+        let (token, answer) = self.seen(wait, false, read).await?;
+        Ok(tokened(token, answer))
+    }
+
+    /// The same of one element.
+    pub async fn read_one<T: Serialize + Send + 'static>(
+        &self,
+        wait: Wait,
+        read: impl Fn(&View) -> Result<T, Failure> + Send + Sync + 'static,
+    ) -> Result<Response, Failure> {
+        let (token, answer) = self.seen(wait, true, read).await?;
         Ok(tokened(token, answer))
     }
 
     /// Returns once what is waited for is there.
     pub async fn reached(&self, wait: Wait) -> Result<(), Failure> {
-        if wait.0.is_some() { self.seen(wait, |_| Ok(())).await.map(drop) } else { Ok(()) }
+        if wait.0.is_some() { self.seen(wait, true, |_| Ok(())).await.map(drop) } else { Ok(()) }
     }
 
     async fn seen<T: Send + 'static>(
         &self,
         Wait(wait): Wait,
+        is_little: bool,
         read: impl Fn(&View) -> Result<T, Failure> + Send + Sync + 'static,
     ) -> Result<(Token, Result<T, Failure>), Failure> {
         let Some(Awaited { token: wanted, timeout, standing }) = wait else {
-            return match self.app.node.read_graph(move |database| look(database, None, &read)).await? {
+            let look = move |database: &_| look(database, None, &read);
+            let seen = match is_little {
+                true => self.app.node.read_little(look).await,
+                false => self.app.node.read_graph(look).await,
+            };
+            return match seen? {
                 Seen::At(token, answer) => Ok((token, answer)),
                 Seen::NotYet => Err(Failure::panicked()),
             };

@@ -239,6 +239,8 @@ struct TransportLogQuestion {
     max_bytes: Option<u64>,
     /// Default true.
     include_payload: Option<bool>,
+    /// How long a page without a frame is kept back, in ms, unless there is one before: at most 30,000. Default 0.
+    wait_ms: Option<u64>,
 }
 
 /// What the engine exports for hosts that carry it elsewhere, as it is.

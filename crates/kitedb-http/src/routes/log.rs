@@ -90,6 +90,24 @@ pub async fn page(
     }
 }
 
+/// Returns once there is a page after a cursor, or nothing will come there, or that time has passed; whether it waited.
+pub(super) async fn awaited(app: &App, cursor: Option<&str>, wait: Duration) -> Result<bool, Failure> {
+    let (from, until, mut waited) = (cursor.map(cursor_of).transpose()?.flatten(), Instant::now() + wait, false);
+    loop {
+        let read = move |database: &Database| {
+            let page = page_after(database, from, 1, usize::MAX)?;
+            Ok((page.is_empty() && page.gap().is_none(), page.head()))
+        };
+        let (nothing, head) = app.node.read_in_turn(read).await?;
+        let left = until.saturating_duration_since(Instant::now());
+        if !nothing || left.is_zero() || app.stops() {
+            return Ok(waited);
+        }
+        waited = true;
+        app.unless_stopped(app.node.growth.beyond(head.0, left)).await;
+    }
+}
+
 /// Where a cursor stands, as the contract reads it: `epoch:logIndex` is after that frame, and what is left out of it is 0. `None`: before
 /// the oldest frame, as no frame is of epoch 0.
 fn cursor_of(text: &str) -> kitedb_core::Result<Option<Cursor>> {

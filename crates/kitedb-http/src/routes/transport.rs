@@ -1,7 +1,10 @@
 //! `GET /api/replication/transport/…`: what hosts carry elsewhere, as the engine exports it.
 
-use super::{App, log::Asked};
-use crate::{error::Failure, query::Query};
+use super::{
+    App,
+    log::{Asked, awaited},
+};
+use crate::{auth::Standing, error::Failure, query::Query};
 use axum::{
     extract::State,
     http::{Uri, header},
@@ -19,8 +22,11 @@ pub async fn snapshot(State(app): State<App>, uri: Uri) -> Result<impl IntoRespo
     Ok(json_text(format!("{{\"success\":true,\"snapshot\":{snapshot}}}")))
 }
 
-pub async fn log(State(app): State<App>, uri: Uri) -> Result<impl IntoResponse, Failure> {
-    let Asked { cursor, max_frames, max_bytes, include_payload, .. } = Asked::of(&Query::of(&uri));
+pub async fn log(State(app): State<App>, standing: Standing, uri: Uri) -> Result<impl IntoResponse, Failure> {
+    let Asked { cursor, max_frames, max_bytes, include_payload, wait } = Asked::of(&Query::of(&uri));
+    if !wait.is_zero() && awaited(&app, cursor.as_deref(), wait).await? {
+        app.authorizer.require_still(&standing).await?;
+    }
     let page = app
         .node
         .read(move |database| {

@@ -9,6 +9,7 @@ use std::{fs, time::Duration};
 
 const SNAPSHOT: &str = "/api/replication/snapshot/latest";
 const LOG: &str = "/api/replication/log";
+const TRANSPORT: &str = "/api/replication/transport/log";
 
 fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers()[name].to_str().unwrap()
@@ -109,6 +110,27 @@ async fn a_page_is_waited_for_until_there_is_one() {
         // What is gone is told at once, however long whoever asks would wait.
         let (status, page) = server.get(&format!("{LOG}?cursor=1:99&waitMs=30000")).await;
         assert_eq!((status, &page["gap"]["reason"]), (StatusCode::OK, &json!("off_history")), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_carried_elsewhere_is_waited_for_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.kitedb");
+    let db = primary(&path, 2);
+    for server in [Server::of(&db, by_token()).await, Server::beside(&path, by_token()).await] {
+        let (_, page) = server.get(TRANSPORT).await;
+        let route = format!("{TRANSPORT}?cursor={}&waitMs=30000", page["next_cursor"].as_str().unwrap());
+        let mut waiting = tokio::spawn(server.ask(Method::GET, &route).send());
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err());
+        commit(&db, 1);
+        let (status, page) = told(waiting.await.unwrap().unwrap()).await;
+        assert_eq!((status, &page["frame_count"]), (StatusCode::OK, &json!(1)), "{page}");
+        // Nothing comes, or what was to come is gone: it answers so.
+        for (cursor, ms) in [(page["next_cursor"].as_str().unwrap(), 20), ("1:99", 30_000)] {
+            let (status, page) = server.get(&format!("{TRANSPORT}?cursor={cursor}&waitMs={ms}")).await;
+            assert!(status != StatusCode::OK || page["frame_count"] == 0, "{cursor}: {page}");
+        }
     }
 }
 

@@ -603,6 +603,8 @@ impl World {
                     assert!(force);
                     let there = &mut self.nodes[s];
                     there.fenced = there.fenced.max(Fenced::Perhaps);
+                    // As below: half of the fence may be there, of one whose own promotion was done and not told.
+                    there.on_trial |= there.source().is_some() && there.promoting;
                     self.ledger.forced_from = self.ledger.forced_from.min(promotion.epoch);
                 }
                 true
