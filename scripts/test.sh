@@ -55,7 +55,7 @@ package() {
     # Each crate as it would be published: with all it needs, and nothing from outside its folder. Unpacked into one workspace, where
     # each finds the others and what they depend on is as clippy had it; nothing of it is run, so it is checked and not built.
     local here=(--exclude kitedb-bench --exclude kitedb-napi --exclude kitedb-py) crate
-    cargo package --workspace "${here[@]}" --allow-dirty --no-verify --quiet --target-dir "$scratch/package"
+    cargo package --workspace "${here[@]}" --allow-dirty --no-verify --exclude-lockfile --quiet --target-dir "$scratch/package"
     mkdir "$scratch/crates"
     for crate in "$scratch"/package/package/*.crate; do
         tar -xzf "$crate" -C "$scratch/crates"

@@ -222,6 +222,14 @@ impl Engine {
         // This was the one step that counts: from here on the file holds the new graph, and the old log, which has
         // another id, is garbage.
         quiet.into_iter().for_each(Quiet::retire);
+        if let Some(control) = &self.sidecar {
+            // Whatever its log knew of another file before.
+            self.witnessed_by(control.clone());
+        }
+        if let Err(e) = self.store.change_log(|link| link) {
+            // The next header does. Until then damage of this one would show what was here before. Upholds I46.
+            tracing::warn!(path = %self.path.display(), "one header alone names the graph that was put in place: {e}");
+        }
         commit.appender = None;
         commit.last = mark.log_index;
         commit.digest = mark.digest;

@@ -72,6 +72,7 @@ impl Engine {
         self.store.mark_log(self.open_link(epoch, appender.identity().log_id))?;
         commit.note_epoch(epoch, writer_id);
         commit.frozen_at_bytes = 0;
+        self.witnessed_by(appender.control().clone());
         commit.appender = Some(appender);
         self.opened.note_something();
         Ok(())

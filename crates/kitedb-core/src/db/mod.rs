@@ -58,6 +58,7 @@ mod transaction;
 mod unfilled;
 mod verdict;
 mod view;
+mod witness;
 mod writer_lock;
 
 pub(crate) use beyond::{Word, beyond_file, older_than_its_log, take_from_a_replica};

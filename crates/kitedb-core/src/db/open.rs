@@ -82,6 +82,7 @@ impl Engine {
             engine.unlock();
             return Err(e);
         }
+        engine.have_log_witness();
         let engine = Arc::new(engine);
         engine.start_jobs();
         Ok(engine)

@@ -233,9 +233,9 @@ impl Search<'_> {
         }
     }
 
-    /// The log that was left beside a file which does not name it and holds the commits up to `last`. What a replica lacks, its
-    /// source has.
-    pub(super) fn left(&self, last: LogIndex) -> Result<Option<LeftLog>> {
+    /// The log that was left beside a file which does not name it, has the header of that generation, and holds the commits up to `last`.
+    /// What a replica lacks, its source has.
+    pub(super) fn left(&self, last: LogIndex, generation: u64) -> Result<Option<LeftLog>> {
         if self.link.kind == LogKind::Sidecar || matches!(self.link.part, Part::Follows(_)) {
             return Ok(None);
         }
@@ -243,11 +243,24 @@ impl Search<'_> {
         let wal = (!is_read).then(|| (LogKind::Private, wal_dir(self.path)));
         let sidecar = (LogKind::Sidecar, self.followed(default_sidecar(self.path)));
         for (kind, dir) in wal.into_iter().chain([sidecar]) {
-            let Some(damage) = left_log_in(self.env, &dir, self.path, self.file_id, last)? else { continue };
-            let control = Control::open(&*self.env.disk, &dir, OpenMode::Read).ok().flatten();
-            if control.is_some_and(|control| control.is_replica() || control.is_half_made()) {
+            if !self.env.disk.is_dir(&dir) {
                 continue;
             }
+            let control = Control::open(&*self.env.disk, &dir, OpenMode::Read).ok().flatten();
+            let control = control.filter(|control| control.identity().file_id == self.file_id);
+            let follows = control.as_ref().is_some_and(|control| control.is_replica() || control.is_half_made());
+            let seen = control.map_or(0, |control| control.file_generation());
+            // A sidecar that was named once is always named from then on.
+            let is_older = match (kind, follows) {
+                (_, true) => seen > generation && last > LogIndex(0),
+                (LogKind::Sidecar, false) => seen > 0,
+                _ => seen > generation,
+            };
+            let damage = match left_log_in(self.env, &dir, self.path, self.file_id, last)? {
+                Some(damage) if !follows => damage,
+                _ if is_older => older_file(self.path, &dir),
+                _ => continue,
+            };
             let place = match self.look_at(&dir)? {
                 Candidate::Fits(moved) if moved.any() => LogPlace::Moved(dir, moved),
                 Candidate::Fits(_) => LogPlace::Here(dir),
@@ -540,6 +553,19 @@ pub(super) fn left_log_in(
         command("repair", path, "")
     ))
     .with_path(dir)))
+}
+
+/// The damage that a file at `path` is of whose log in `dir` has seen a newer header.
+pub(super) fn older_file(path: &Path, dir: &Path) -> Error {
+    let what = format_args!(
+        "the log in {} knows of a newer state of {}: an older copy of the file is in its place, or the newest of its headers is damaged. \
+         Put the newer file back, or let it take from that log what it lacks ({}); to go on without what came since, move that folder \
+         away",
+        dir.display(),
+        path.display(),
+        command("repair", path, "")
+    );
+    Error::corrupt(what).with_path(dir)
 }
 
 /// The error of a write to a primary whose files are not those that its log remembers.

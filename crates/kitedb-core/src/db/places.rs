@@ -3,7 +3,7 @@
 use super::{
     beyond::{Word, beyond_file, older_than_its_log, older_than_what_its_log_had},
     options::{OpenOptions, ReplicationRole},
-    place::{LeftLog, LogPlace, Search, default_sidecar, files_moved, log_is_gone, wal_dir},
+    place::{LeftLog, LogPlace, Search, default_sidecar, files_moved, log_is_gone, older_file, wal_dir},
     role::Standing,
     stale_fence::fence_by_header,
 };
@@ -29,6 +29,8 @@ pub(super) struct LogPlaces {
     apart: Option<PathBuf>,
     /// A log that the header does not name. Upholds I46.
     pub left: Option<LeftLog>,
+    /// That of the header.
+    generation: u64,
 }
 
 /// A log that goes on after its file.
@@ -91,12 +93,12 @@ impl LogPlaces {
             (LogPlace::Here(dir), true) => Control::open(&*env.disk, dir, OpenMode::Read)?.map(|log| log.published()),
             _ => None,
         };
-        let left = match search.left(in_log.map_or(holds, |in_log| in_log.max(holds))) {
+        let left = match search.left(in_log.map_or(holds, |in_log| in_log.max(holds)), store.generation()) {
             // What nobody may read here tells nothing.
             Err(e) if e.code() == ErrorCode::PermissionDenied && options.read_only => None,
             left => left?,
         };
-        Ok(Self { sidecar, private, apart, file_id, checkpoint, left })
+        Ok(Self { sidecar, private, apart, file_id, checkpoint, left, generation: store.generation() })
     }
 
     /// The error of the log that the header names, which is not in `place`.
@@ -140,12 +142,23 @@ impl LogPlaces {
         // Also if it names a log of before that one: what begins another one lowers this word first.
         let durable = control.as_ref().map(Control::durable).filter(|durable| !link.open && *durable > last);
         let more = durable.max(held.as_ref().map(|held| held.last));
+        if more.is_none() && !copied && control.as_ref().is_some_and(|control| self.is_older(control, link)) {
+            let held = proven(env, dir, self.file_id, control.as_ref())?;
+            return Ok(Some(NewerLog { damage: older_file(path, dir), held }));
+        }
         let reach = held.as_ref().map(|held| held.last);
         let damage = |more| match reach {
             Some(reach) if reach >= more => older_than_its_log(path, dir, last, more, link.part),
             reach => older_than_what_its_log_had(path, dir, last, (more, reach), link.part),
         };
         Ok(more.map(|more| NewerLog { damage: damage(more), held }))
+    }
+
+    /// Whether the log that `control` is of has seen a newer header than the file's. One that goes on from what the file holds tells
+    /// itself what the file lacks.
+    fn is_older(&self, control: &Control, link: &LogLink) -> bool {
+        let goes_on = link.open && control.current_log().log_id == link.id;
+        control.file_generation() > self.generation && !goes_on
     }
 
     /// What the file is. Upholds I33.

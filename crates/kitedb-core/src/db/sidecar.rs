@@ -391,7 +391,8 @@ impl Engine {
     /// touched. Upholds I26.
     pub(super) fn say_in_header(&self) -> Result<()> {
         let link = self.store.log_link();
-        if self.sidecar.is_none() || link.kind != LogKind::Sidecar || self.is_foreign() {
+        if self.sidecar.is_none() || link.kind != LogKind::Sidecar || self.is_foreign() || self.opened.is_damaged() {
+            // An older copy of the file would be one that counts as many headers as the one that it took the place of.
             return Ok(());
         }
         let (part, hint) = (self.part(self.commit.lock().epoch), self.hint());

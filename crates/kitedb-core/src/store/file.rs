@@ -1,7 +1,7 @@
 //! The open `.kitedb` file.
 
 use super::{
-    Damage, READER_LOCK_BASE,
+    Damage, READER_LOCK_BASE, Witness,
     changes::Changes,
     device::Device,
     header::{ManifestExtent, Slot, SlotFault, choose, read_slots, write_slot},
@@ -42,6 +42,7 @@ pub struct Store {
     /// As in `current`: for who must not wait.
     generation: AtomicU64,
     publishing: Mutex<Publishing>,
+    witness: RwLock<Option<Arc<dyn Witness>>>,
 }
 
 /// Pins what views see that outlive the close of their database.
@@ -183,7 +184,25 @@ impl Store {
         let publishing = Publishing { next_generation: slot.generation + 1, durable: false };
         let generation = AtomicU64::new(slot.generation);
         let (current, publishing) = (RwLock::new(current), Mutex::new(publishing));
-        Ok(Self { device, space, file_id: slot.file_id, writable, current, generation, publishing })
+        let witness = RwLock::new(None);
+        Ok(Self { device, space, file_id: slot.file_id, writable, current, generation, publishing, witness })
+    }
+
+    /// Tells `witness` of the header that counts, and of each one that is named from now on and says something else than the one before:
+    /// where both slots say the same, either may be damaged.
+    pub fn set_witness(&self, witness: Arc<dyn Witness>) {
+        // No header is named meanwhile.
+        let _publishing = self.publishing.lock();
+        witness.note(self.said_since());
+        *self.witness.write() = Some(witness);
+    }
+
+    /// The generation of the first of the headers that are in the file and say what is so.
+    fn said_since(&self) -> u64 {
+        let now = self.current.read().clone();
+        let says_it = |slot: &Slot| (slot.file_id, slot.manifest, &slot.log) == (now.file_id, now.place, &now.log);
+        let slots = read_slots(&self.device).into_iter().flatten().flatten();
+        slots.filter(says_it).map(|slot| slot.generation).min().map_or(now.generation, |said| said.min(now.generation))
     }
 
     /// The file itself, for locks.
@@ -336,8 +355,15 @@ impl Store {
         write_slot(&self.device, slot, &written)?;
         self.device.sync(mark)?;
         self.space.set_durable(generation);
+        let says_something_else = {
+            let now = self.current.read();
+            (now.file_id, now.place, &now.log) != (next.file_id, next.place, &next.log)
+        };
         let before = std::mem::replace(&mut *self.current.write(), next);
         self.generation.store(generation, Ordering::Release);
+        if let Some(witness) = self.witness.read().as_ref().filter(|_| says_something_else) {
+            witness.note(generation);
+        }
         // Outside the lock: these may be the last references to runs.
         drop(before);
         Ok(())

@@ -83,6 +83,12 @@ pub struct Damage {
     pub what: String,
 }
 
+/// Who is told of each header of a file that is named, once it is durable.
+pub trait Witness: Send + Sync + std::fmt::Debug {
+    /// Notes the header of that generation.
+    fn note(&self, generation: u64);
+}
+
 impl Damage {
     /// Whether it is one of the two header slots, of which the other one verifies: the next write of a header mends it.
     pub fn is_header_slot(&self) -> bool {

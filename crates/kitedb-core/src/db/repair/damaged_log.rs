@@ -462,6 +462,10 @@ impl<'a> DamagedLog<'a> {
         }
         disk.sync_dir(&self.dir).map_err(io)?;
         self.end_in_file(plan, proof)?;
+        if let Some(control) = &control {
+            // This is the file that counts from now on, whatever the log has seen.
+            control.set_file_generation(self.store.generation())?;
+        }
         drop(told);
         Ok(aside)
     }

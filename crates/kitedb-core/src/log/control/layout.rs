@@ -82,7 +82,9 @@ layout! {
     /// The values of such a request, or of its answer.
     RETENTION_VALUES: 60..64;
     /// The text of a replica's last error.
-    ERROR_TEXT: 64..WORDS;
+    ERROR_TEXT: 64..510;
+    /// The newest header of the database file, and a check of that: see `file_generation`.
+    FILE_GENERATION: 510..WORDS;
 }
 
 /// The word that changes with every transition of the fence, on which waiters sleep: the check in the first record.

@@ -6,7 +6,7 @@
 //! - how far the log goes, and who writes it: `announcements`, `session`, `current_log`;
 //! - what its writer is asked for: `requests`; how threads of any process sleep until there is something: `event_counts`;
 //! - of a replica, how it follows: `replica_state`, `source_epoch`;
-//! - what else lies beside the log, so that a loss or a copy of it shows: `registered_replicas`, `file_stamps`.
+//! - what else lies beside the log, so that a loss or a copy of it shows: `registered_replicas`, `file_stamps`, `file_generation`.
 //!
 //! It is made by `creation` and goes by `replacement`.
 
@@ -15,6 +15,7 @@ mod creation;
 mod current_log;
 mod event_counts;
 mod fence;
+mod file_generation;
 mod file_stamps;
 mod layout;
 mod locks;

@@ -4,7 +4,7 @@
 use super::{
     Control,
     layout::{
-        ERROR_HEAD, ERROR_TEXT, PROMOTION, WORDS,
+        ERROR_HEAD, ERROR_TEXT, FILE_GENERATION, PROMOTION,
         flags::{BOOTSTRAPPING, DENIED, NEEDS_RESEED, REGISTERED, SOURCE_FOLLOWS, TOO_NEW, UNFILLED, UNREGISTERED},
     },
 };
@@ -109,7 +109,7 @@ impl Control {
     pub fn last_error(&self) -> Option<String> {
         let head = self.load(ERROR_HEAD);
         let (len, crc) = ((head & 0xFFFF_FFFF) as usize, (head >> 32) as u32);
-        let words = (ERROR_TEXT..WORDS).take(len.div_ceil(8));
+        let words = (ERROR_TEXT..FILE_GENERATION).take(len.div_ceil(8));
         let mut text: Vec<u8> = words.flat_map(|at| self.load(at).to_le_bytes()).collect();
         text.truncate(len);
         // A text that is being written, or was torn, does not verify.
@@ -125,7 +125,7 @@ impl Control {
             return;
         }
         let text = text.unwrap_or_default();
-        let text = &text[..text.floor_char_boundary((WORDS - ERROR_TEXT) * 8)];
+        let text = &text[..text.floor_char_boundary((FILE_GENERATION - ERROR_TEXT) * 8)];
         let head = match text.len() {
             0 => 0,
             len => len as u64 | u64::from(crc32fast::hash(text.as_bytes())) << 32,

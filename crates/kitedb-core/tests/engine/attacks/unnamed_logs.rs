@@ -2,13 +2,13 @@
 //! damaged. What is in that log is told of, nothing is committed past it, and a fence in it holds.
 
 use super::{
-    stage::{self, Stage, add, disabled, nothing_said, open_and_add, primary, replica_of},
-    support_replication::{Machine, catch_up, digest, write},
+    stage::{self, Stage, add, add_many, disabled, nothing_said, open_and_add, primary, rename_database, replica_of},
+    support_replication::{Machine, catch_up, digest, folder::sidecar_of, write},
 };
 use kitedb_core::{
     Database, ErrorCode, GraphRead, OpenOptions, RepairOptions, ReplicationRole, SyncMode, io::sim::Crash,
 };
-use std::fs;
+use std::{fs, path::Path};
 
 /// Where a bit is flipped in each header slot.
 const SLOTS: [u64; 2] = [40, 4096 + 40];
@@ -95,7 +95,7 @@ fn a_fence_outlasts_the_file_of_before_it_led_where_nothing_else_is_in_the_log()
     for options in openings(&a) {
         let error = a.open(options).and_then(|db| write(&db)).unwrap_err();
         // In the simulated disk a file that is written anew is another one.
-        let codes = [ErrorCode::StalePrimary, ErrorCode::RoleMismatch, ErrorCode::FilesMoved];
+        let codes = [ErrorCode::LogMismatch, ErrorCode::StalePrimary, ErrorCode::RoleMismatch, ErrorCode::FilesMoved];
         assert!(codes.contains(&error.code()), "{error:?}");
     }
     let db = a.open(nothing_said().read_only(true)).unwrap();
@@ -132,6 +132,38 @@ fn one_bit_of_a_header_never_makes_a_primary_a_database_of_before_it_led() {
         for options in openings(&a) {
             assert!(a.open(options).and_then(|db| write(&db)).is_err(), "{what}");
         }
+    }
+}
+
+/// One bit of either header, of a replica that was just copied from its source, in an empty file or over a database of its own.
+#[test]
+fn one_bit_of_a_header_never_makes_a_replica_what_was_there_before_it() {
+    for (slot, over) in SLOTS.into_iter().flat_map(|slot| [(slot, false), (slot, true)]) {
+        let (a, b) = (Machine::new("a", 1, SyncMode::Full), Machine::new("b", 2, SyncMode::Full));
+        let source = a.primary();
+        for _ in 0..3 {
+            write(&source).unwrap();
+        }
+        if over {
+            let db = b.open(b.options(ReplicationRole::Disabled)).unwrap();
+            write(&db).unwrap();
+            db.close().unwrap();
+        }
+        let replica = if over { b.overwritten_by(&a) } else { b.replica_of(&a) };
+        replica.replica_bootstrap_from_snapshot().unwrap();
+        replica.close().unwrap();
+        b.disk.corrupt(b.db(), slot, 1).unwrap();
+        let what = format!("slot at {slot}, over {over}");
+        let db = b.open(nothing_said().read_only(true)).unwrap();
+        assert_eq!((db.replication_role(), digest(&db)), (ReplicationRole::Replica, digest(&source)), "{what}");
+        drop(db);
+        for options in openings(&b) {
+            assert!(b.open(options).and_then(|db| write(&db)).is_err(), "{what}");
+        }
+        write(&source).unwrap();
+        let replica = b.replica_of(&a);
+        catch_up(&replica);
+        assert_eq!(digest(&replica), digest(&source), "{what}");
     }
 }
 
@@ -180,6 +212,105 @@ fn what_a_killed_database_committed_is_told_of_and_taken_back_by_a_repair() {
         let db = a.open(alone).unwrap();
         assert!(db.check().unwrap().is_clean(), "{what}");
     }
+}
+
+/// Nothing is committed to an older file, whatever it is opened as, however many commits it holds; who reads it is told.
+#[track_caller]
+fn expect_older(path: &Path, what: &str) {
+    for options in [nothing_said(), primary(), disabled()] {
+        open_and_add(path, options, "beside").expect_err(what);
+    }
+    let db = Database::open(path, nothing_said().read_only(true)).unwrap();
+    assert!(db.damage().is_some(), "{what}: nothing is told");
+    assert!(!db.check().unwrap().is_clean(), "{what}");
+}
+
+/// It led, gave commits up for those of the node that took over, and led again, by now with fewer commits than its earlier file has.
+#[test]
+fn the_file_of_an_earlier_life_commits_nothing_beside_the_log_of_the_later_one() {
+    for in_place in [true, false] {
+        let stage = Stage::new();
+        let s = stage.leading("s.kitedb");
+        let r = stage.replica("r.kitedb", &s);
+        let db = Database::open(&s, primary()).unwrap();
+        add_many(&db, "given up", 5);
+        db.close().unwrap();
+        let earlier = fs::read(&s).unwrap();
+        let away = stage.path("away.kitedb");
+        rename_database(&s, &away);
+        let db = Database::open(&r, replica_of(&s)).unwrap();
+        db.replica_promote(true).unwrap();
+        add(&db, "kept").unwrap();
+        db.close().unwrap();
+        rename_database(&away, &s);
+        let db = Database::open(&s, replica_of(&r).replication_overwrite(true)).unwrap();
+        db.replica_reseed_from_snapshot().unwrap();
+        db.replica_promote(false).unwrap();
+        add(&db, "acknowledged").unwrap();
+        db.close().unwrap();
+        if !in_place {
+            fs::remove_file(&s).unwrap();
+        }
+        fs::write(&s, &earlier).unwrap();
+        expect_older(&s, "an earlier life");
+    }
+}
+
+#[test]
+fn the_file_of_before_it_was_a_replica_commits_nothing_beside_the_log_of_what_it_became() {
+    for (leads, in_place) in [(false, true), (false, false), (true, true), (true, false)] {
+        let stage = Stage::new();
+        let s = stage.leading("s.kitedb");
+        let keys: Vec<_> = (0..10).map(|n| format!("own {n}")).collect();
+        let x = stage.closed("x.kitedb", primary(), &keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let own = fs::read(&x).unwrap();
+        let db = Database::open(&x, replica_of(&s).replication_overwrite(true)).unwrap();
+        db.replica_bootstrap_from_snapshot().unwrap();
+        if leads {
+            db.replica_promote(false).unwrap();
+            add(&db, "acknowledged").unwrap();
+        }
+        db.close().unwrap();
+        if !in_place {
+            fs::remove_file(&x).unwrap();
+        }
+        fs::write(&x, &own).unwrap();
+        expect_older(&x, &format!("leads {leads}"));
+    }
+}
+
+/// The folder of the log is moved away, the file goes on alone, and the folder comes back.
+#[test]
+fn a_log_that_comes_back_beside_a_file_that_went_on_without_it_is_told() {
+    let stage = Stage::new();
+    let s = stage.stand_alone("s.kitedb");
+    let before = fs::read(&s).unwrap();
+    let db = Database::open(&s, primary()).unwrap();
+    add_many(&db, "led", 3);
+    db.close().unwrap();
+    fs::write(&s, &before).unwrap();
+    let aside = stage.path("aside");
+    fs::rename(sidecar_of(&s), &aside).unwrap();
+    let db = Database::open(&s, nothing_said()).unwrap();
+    add_many(&db, "alone", 6);
+    db.close().unwrap();
+    fs::rename(&aside, sidecar_of(&s)).unwrap();
+    expect_older(&s, "it came back");
+}
+
+#[test]
+fn a_log_without_its_segments_counts_beside_an_older_file() {
+    let stage = Stage::new();
+    let s = stage.stand_alone("s.kitedb");
+    let before = fs::read(&s).unwrap();
+    let db = Database::open(&s, primary()).unwrap();
+    add_many(&db, "led", 3);
+    db.close().unwrap();
+    for name in stage::names(&sidecar_of(&s)).iter().filter(|name| name.starts_with("segment-")) {
+        fs::remove_file(sidecar_of(&s).join(name)).unwrap();
+    }
+    fs::write(&s, &before).unwrap();
+    expect_older(&s, "without segments");
 }
 
 /// `/proc/self/fd/7` of a file that was removed is a link to a name which it has no more, and which is nobody's.
