@@ -437,4 +437,4 @@ def test_what_a_library_tells_on_a_standard_error_that_is_closed_is_not_written_
     subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", script, path, told], check=True)
     assert told.read_text() == "[]"
     with kitedb.open(path, read_only=True) as db:
-        assert (db.count_nodes(), db.check().is_clean) == (60, True)
+        assert (db.count_nodes(), db.check().clean) == (60, True)
