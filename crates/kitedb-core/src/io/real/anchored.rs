@@ -15,7 +15,7 @@ use rustix::{
 
 use super::{
     RealDisk, access,
-    disk::{RealFile, absolute, sync_folder},
+    disk::{RealFile, absolute, beyond_standard, sync_folder},
 };
 use crate::io::{
     Access, Disk, DiskFile, FileIdentity, OpenMode,
@@ -156,7 +156,7 @@ impl Spot<'_> {
 
 fn hold(at: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     let flags = HOLD | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(retry_on_intr(|| fs::openat(&at, path, flags, Mode::empty()))?)
+    beyond_standard(retry_on_intr(|| fs::openat(&at, path, flags, Mode::empty()))?)
 }
 
 /// Renames to a name that is free. Where the system cannot see to that itself, it is looked at before.

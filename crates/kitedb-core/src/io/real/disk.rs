@@ -7,7 +7,7 @@ use std::{
     io,
     ops::Range,
     os::{
-        fd::AsRawFd,
+        fd::{AsRawFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
@@ -52,7 +52,7 @@ impl RealFile {
         if !kind.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no file", path.display())));
         }
-        Ok(Self::new(beyond_standard(file)?, mode))
+        Ok(Self::new(beyond_standard(file.into())?.into(), mode))
     }
 
     /// Fails where a range reaches past the end: touching a page mapped there would kill the process (`SIGBUS`).
@@ -70,9 +70,9 @@ impl RealFile {
 
 /// A process that was started without standard input, output or error gets their numbers for the files that it opens, and what it, or
 /// a library in it, tells on standard error would be written over the database: no file keeps one of these numbers.
-fn beyond_standard(file: File) -> io::Result<File> {
+pub(super) fn beyond_standard(file: OwnedFd) -> io::Result<OwnedFd> {
     match file.as_raw_fd() {
-        0..=2 => Ok(File::from(rustix::io::fcntl_dupfd_cloexec(&file, 3)?)),
+        0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&file, 3)?),
         _ => Ok(file),
     }
 }
