@@ -558,12 +558,12 @@ pub(super) fn left_log_in(
 /// The damage that a file at `path` is of whose log in `dir` has seen a newer header.
 pub(super) fn older_file(path: &Path, dir: &Path) -> Error {
     let what = format_args!(
-        "the log in {} knows of a newer state of {}: an older copy of the file is in its place, or the newest of its headers is damaged. \
-         Put the newer file back, or let it take from that log what it lacks ({}); to go on without what came since, move that folder \
-         away",
+        "the log in {} knows of a newer state of {}, and does not go on from what that holds: an older copy of the file is in its place, or \
+         the newest of its headers is damaged. Put the newer file back, or copy a node that leads ({}); to go on without what came \
+         since, move that folder away",
         dir.display(),
         path.display(),
-        command("repair", path, "")
+        command("replica reseed", path, "--source-db NODE --overwrite")
     );
     Error::corrupt(what).with_path(dir)
 }

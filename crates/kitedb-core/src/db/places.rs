@@ -39,6 +39,8 @@ pub(super) struct NewerLog {
     pub damage: Error,
     /// What its segments hold beyond the file; `None`: they are gone, or hold less than the control file says.
     pub held: Option<Proven>,
+    /// Whether it is told by the file's headers, whatever the log holds.
+    pub is_of_file: bool,
 }
 
 impl LogPlaces {
@@ -125,7 +127,7 @@ impl LogPlaces {
         if let Some(LeftLog { place, damage, .. }) = &self.left {
             let control = Control::open(&*env.disk, place.dir(), OpenMode::Read).ok().flatten();
             let held = proven(env, place.dir(), self.file_id, control.as_ref())?;
-            return Ok(Some(NewerLog { damage: damage.clone(), held }));
+            return Ok(Some(NewerLog { damage: damage.clone(), held, is_of_file: true }));
         }
         let (dir, copied) = match &self.sidecar {
             LogPlace::Here(dir) | LogPlace::Damaged(dir, _) => (dir, false),
@@ -144,14 +146,19 @@ impl LogPlaces {
         let more = durable.max(held.as_ref().map(|held| held.last));
         if more.is_none() && !copied && control.as_ref().is_some_and(|control| self.is_older(control, link)) {
             let held = proven(env, dir, self.file_id, control.as_ref())?;
-            return Ok(Some(NewerLog { damage: older_file(path, dir), held }));
+            return Ok(Some(NewerLog { damage: older_file(path, dir), held, is_of_file: true }));
         }
         let reach = held.as_ref().map(|held| held.last);
         let damage = |more| match reach {
             Some(reach) if reach >= more => older_than_its_log(path, dir, last, more, link.part),
             reach => older_than_what_its_log_had(path, dir, last, (more, reach), link.part),
         };
-        Ok(more.map(|more| NewerLog { damage: damage(more), held }))
+        Ok(more.map(|more| NewerLog { damage: damage(more), held, is_of_file: false }))
+    }
+
+    /// The last commit that the file holds, as far as its header tells.
+    pub fn holds(&self, link: &LogLink) -> LogIndex {
+        Word { file_id: self.file_id, link, checkpoint: self.checkpoint }.holds().0
     }
 
     /// Whether the log that `control` is of has seen a newer header than the file's. One that goes on from what the file holds tells

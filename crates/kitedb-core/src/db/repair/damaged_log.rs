@@ -94,6 +94,11 @@ impl<'a> DamagedLog<'a> {
         }
         let identity = LogIdentity { log_id: link.id, file_id: store.file_id() };
         let newer = places.newer_log(&env, path, &link)?;
+        let held = newer.as_ref().and_then(|newer| newer.held.as_ref()).map(|held| held.last);
+        if let Some(newer) = newer.as_ref().filter(|newer| newer.is_of_file && held <= Some(places.holds(&link))) {
+            // What came since is in neither, or under numbers that the file has otherwise.
+            return Err(Error::new(ErrorCode::LogMismatch, &newer.damage).with_path(&dir));
+        }
         if let Some(newer) = &newer {
             // Which log that is, its segments say; where they are gone, the control file does.
             let held = newer.held.as_ref().map(|held| held.log.log_id);

@@ -223,6 +223,12 @@ fn expect_older(path: &Path, what: &str) {
     let db = Database::open(path, nothing_said().read_only(true)).unwrap();
     assert!(db.damage().is_some(), "{what}: nothing is told");
     assert!(!db.check().unwrap().is_clean(), "{what}");
+    drop(db);
+    // No repair takes the one for the other.
+    let error = Database::repair(path, RepairOptions::new()).expect_err(what);
+    assert!(error.to_string().contains("Put the newer file back"), "{what}: {error}");
+    let db = Database::open(path, nothing_said().read_only(true)).unwrap();
+    assert!(db.damage().is_some(), "{what}: after a repair that was refused nothing is told");
 }
 
 /// It led, gave commits up for those of the node that took over, and led again, by now with fewer commits than its earlier file has.
