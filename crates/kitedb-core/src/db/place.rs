@@ -242,7 +242,11 @@ impl Search<'_> {
         let is_read = self.link.kind == LogKind::Private && self.link.open;
         let wal = (!is_read).then(|| (LogKind::Private, wal_dir(self.path)));
         let sidecar = (LogKind::Sidecar, self.followed(default_sidecar(self.path)));
-        for (kind, dir) in wal.into_iter().chain([sidecar]) {
+        // One that is given was that of the file, perhaps, when it had a part.
+        let given = self.given.map(|dir| self.resolve(dir)).transpose()?;
+        let given = given.filter(|dir| *dir != wal_dir(self.path) && *dir != sidecar.1);
+        let given = given.map(|dir| (LogKind::Sidecar, dir));
+        for (kind, dir) in wal.into_iter().chain([sidecar]).chain(given) {
             if !self.env.disk.is_dir(&dir) {
                 continue;
             }

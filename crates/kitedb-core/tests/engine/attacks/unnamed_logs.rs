@@ -319,6 +319,27 @@ fn a_log_without_its_segments_counts_beside_an_older_file() {
     expect_older(&s, "without segments");
 }
 
+/// Its log lies elsewhere, which the file of before it led does not say: whoever names the place again is told.
+#[test]
+fn a_log_that_is_given_beside_an_older_file_that_went_on_is_not_written_over() {
+    let stage = Stage::new();
+    let logs = stage.folder("logs");
+    let elsewhere = primary().replication_sidecar_path(logs.join("s"));
+    let s = stage.stand_alone("s.kitedb");
+    let before = fs::read(&s).unwrap();
+    let db = Database::open(&s, elsewhere.clone()).unwrap();
+    add_many(&db, "led", 3);
+    db.close().unwrap();
+    fs::write(&s, &before).unwrap();
+    let held = stage::contents(&logs);
+    let db = Database::open(&s, nothing_said()).unwrap();
+    add_many(&db, "alone", 6);
+    db.close().unwrap();
+    let error = open_and_add(&s, elsewhere, "led again").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LogMismatch, "{error:?}");
+    assert!(stage::contents(&logs) == held, "its log is as it was");
+}
+
 /// `/proc/self/fd/7` of a file that was removed is a link to a name which it has no more, and which is nobody's.
 #[test]
 fn a_file_that_was_removed_is_not_made_anew_by_the_name_that_it_had() {
