@@ -474,9 +474,8 @@ impl Database {
         self.handle.file.engine.options.read_only
     }
 
-    /// Whether what was published since is nothing: a handle that was opened for reading only shows the state of that moment, and
-    /// another one has to be opened to see a later one. `true` for one that writes. It costs some reads of the header, and holds
-    /// nobody up.
+    /// Whether what was published since is nothing: a handle that was opened for reading only shows the state of that moment, or of its
+    /// last [`Database::refresh`]. `true` for one that writes. It costs some reads of the header, and holds nobody up.
     ///
     /// ```
     /// use kitedb_core::{Database, OpenOptions};
@@ -489,6 +488,8 @@ impl Database {
     /// assert!(reader.is_current()?);
     /// db.transaction(|tx| tx.create_node(Some("charles")))?;
     /// assert!(!reader.is_current()?);
+    /// assert!(reader.refresh()?);
+    /// assert_eq!(reader.snapshot()?.node_count(), 2);
     /// # Ok(())
     /// # }
     /// ```
@@ -497,6 +498,19 @@ impl Database {
     /// [`ErrorCode::Closed`]; those of reading the header of the file, as where it is gone.
     pub fn is_current(&self) -> Result<bool> {
         self.engine()?.shows_newest()
+    }
+
+    /// Brings a handle that was opened for reading only up to what is published now: reads that begin later show it, views and
+    /// transactions go on as they began. Returns whether it shows everything then. `false`: what comes next is not in the log that it
+    /// has read, as after each checkpoint of the process that writes; open another one. It costs what the commits in between do, and
+    /// holds nobody up. `true` for one that writes, of which nothing changes.
+    ///
+    /// What a handle says of its part in replication stays as it was at its open.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Closed`]; those of reading the header of the file and its log, as where one of them is gone.
+    pub fn refresh(&self) -> Result<bool> {
+        self.engine()?.catch_up()
     }
 
     /// Whether this is a primary whose files were copied or restored since its log was written: it reads, and its operator

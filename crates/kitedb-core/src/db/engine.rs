@@ -10,6 +10,7 @@ mod publication;
 mod replication_state;
 
 use super::{
+    catch_up::CatchUp,
     jobs::Jobs,
     options::{OpenOptions, ReplicationRole, SyncMode},
     signal::Signal,
@@ -47,7 +48,7 @@ pub(super) use open_report::OpenReport;
 
 /// The engine of one open file: what it is made of, and the parts that own what they guard.
 ///
-/// Locks are taken in this order: that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
+/// Locks are taken in this order: that of [`CatchUp`], or that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
 /// guards are what takes the later one), `commit`. Under `commit` come those that nobody holds for longer than a look: of the
 /// pins, of the waiters, of the commits in flight, of the jobs, of what an open reported. A committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub(crate) struct Engine {
     pub(super) maintenance: Maintenance,
     /// What is counted and measured.
     pub(super) measures: Measures,
+    /// How a handle that only reads shows what comes after it.
+    pub(super) catch_up: CatchUp,
     /// Why nothing is written any more.
     pub(super) poison: Poison,
     closed: AtomicBool,
@@ -119,6 +122,7 @@ impl Engine {
             in_flight: InFlight::default(),
             maintenance: Maintenance::new(Jobs::new(options.background && !options.read_only)),
             measures: Measures::new(env.host.now_ms()),
+            catch_up: CatchUp::default(),
             poison: Poison::default(),
             closed: AtomicBool::new(false),
             sidecar: None,

@@ -2,6 +2,7 @@
 
 mod background;
 mod beyond;
+mod catch_up;
 mod check;
 mod checkpoint;
 mod close;

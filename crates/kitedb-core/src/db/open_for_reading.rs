@@ -152,25 +152,6 @@ impl Engine {
         })
     }
 
-    /// Whether nothing was published that this view does not show: that of a handle that only reads is of the moment of its open.
-    pub(crate) fn shows_newest(&self) -> Result<bool> {
-        if !self.options.read_only {
-            return Ok(true);
-        }
-        let io = |e| Error::io("look at", &self.path, e);
-        let now = Store::peek(&self.env, &self.path)?;
-        let same_file = now.file.identity().map_err(io)? == self.store.file().identity().map_err(io)?;
-        if !same_file || now.generation != self.store.generation() || self.opened.is_damaged() {
-            return Ok(false);
-        }
-        // Who goes on in a log that was read to its end says so in the header first.
-        if !now.log.open || self.opened.has_read_to_end() {
-            return Ok(true);
-        }
-        let control = Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read)?;
-        Ok(control.is_some_and(|control| control.published() <= self.published()))
-    }
-
     /// Whether the log that was looked at by what `link` says need not be this view's any more: by the header of now the
     /// file has another one, or none, and what the view's log held is in the file. Beside a file that had none a writer may
     /// have begun one, and ended it again, so that only the header's generation tells.

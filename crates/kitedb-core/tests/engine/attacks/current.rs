@@ -1,10 +1,10 @@
-//! What a reader is told of whether it still shows everything.
+//! What a reader is told of whether it still shows everything, and what it shows once it was brought up to date.
 
 use super::{
     support_process::Random,
     support_replication::{Graph, MODES, Machine, digest},
 };
-use kitedb_core::{Database, OpenOptions, ReplicationRole, io::Disk};
+use kitedb_core::{Database, Digest, OpenOptions, ReplicationRole, Token, io::Disk};
 
 /// Another process beside those of `machine`.
 fn beside(machine: &Machine) -> Machine {
@@ -15,15 +15,15 @@ fn look(machine: &Machine) -> Database {
     beside(machine).open(OpenOptions::new().read_only(true)).unwrap()
 }
 
-fn shown(db: &Database) -> impl PartialEq + std::fmt::Debug {
+fn shown(db: &Database) -> (Option<Token>, Digest) {
     (db.last_commit_token(), digest(db))
 }
 
 /// Writers come, commit, tidy up, go and are killed: no reader is told to be current that an open of now would show more than, and
-/// one since whose open nothing happened is told so.
+/// one since whose open nothing happened is told so. One that is brought up to date shows the same, and what was begun on it goes on.
 #[test]
 fn a_reader_that_is_told_to_be_current_shows_what_an_open_of_now_shows() {
-    let (mut current, mut past) = (0, 0);
+    let (mut current, mut past, mut caught_up) = (0, 0, 0);
     for seed in 0..150 {
         let mut random = Random::new(seed);
         let machine = Machine::new("node", seed, MODES[random.below(3) as usize]);
@@ -57,10 +57,17 @@ fn a_reader_that_is_told_to_be_current_shows_what_an_open_of_now_shows() {
             }
             let now = look(&machine);
             for reader in &readers {
-                match reader.is_current().unwrap() {
-                    true => assert_eq!(shown(reader), shown(&now), "seed {seed}, step {step}, act {act}"),
-                    false => past += 1,
+                let at = format!("seed {seed}, step {step}, act {act}");
+                let (is_current, before) = (reader.is_current().unwrap(), (shown(reader), reader.snapshot().unwrap()));
+                past += usize::from(!is_current);
+                // Some are brought up to date, again and again.
+                let refreshed = random.below(2) == 0 && reader.refresh().unwrap();
+                caught_up += usize::from(refreshed && !is_current);
+                if is_current || refreshed {
+                    assert_eq!(shown(reader), shown(&now), "{at}");
+                    assert!(reader.is_current().unwrap() && reader.check().unwrap().is_clean(), "{at}");
                 }
+                assert_eq!(before.0, (Some(before.1.token()).filter(|t| t.log_index.0 > 0), before.1.digest()), "{at}");
             }
             assert!(now.is_current().unwrap(), "seed {seed}, step {step}, act {act}");
             current += readers.iter().filter(|reader| reader.is_current().unwrap()).count();
@@ -68,7 +75,7 @@ fn a_reader_that_is_told_to_be_current_shows_what_an_open_of_now_shows() {
             readers.truncate(3);
         }
     }
-    assert!(current > 500 && past > 500, "{current} and {past}");
+    assert!(current > 500 && past > 500 && caught_up > 200, "{current}, {past} and {caught_up}");
 }
 
 /// Somebody puts another file, or nothing, where a reader's was.

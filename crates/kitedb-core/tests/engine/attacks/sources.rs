@@ -87,6 +87,26 @@ fn a_replica_of_a_fenced_primary_does_not_look_healthy() {
     expect_well(&last, replica_of(&source));
 }
 
+/// A replica of the new leader is given the one before it, by mistake: nothing that it has was lost there, and it is told the same
+/// whether a process has that one open or none.
+#[test]
+fn a_replica_of_a_leader_that_is_given_the_one_before_is_told_that_it_was_fenced() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let (new, other) = (stage.replica("new.kitedb", &source), stage.replica("other.kitedb", &source));
+    let fenced = Database::open(&source, primary()).unwrap();
+    let db = Database::open(&new, replica_of(&source)).unwrap();
+    db.replica_promote(false).unwrap();
+    db.close().unwrap();
+    open_and_add(&new, primary(), "c").unwrap();
+    expect_well(&other, replica_of(&new));
+    expect_orphaned(&other, replica_of(&source), "fenced");
+    expect_well(&other, replica_of(&new));
+    fenced.close().unwrap();
+    expect_orphaned(&other, replica_of(&source), "fenced");
+    expect_well(&other, replica_of(&new));
+}
+
 #[test]
 fn a_replica_of_a_copied_primary_does_not_look_healthy() {
     let stage = Stage::new();

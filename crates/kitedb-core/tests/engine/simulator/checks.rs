@@ -33,7 +33,7 @@ impl World {
         assert!(pulled || self.ledger.holds(self.line(n), shown), "from nowhere: {what}");
         let status = self.nodes[n].db().replica_replication_status().unwrap();
         let told = status.as_ref().filter(|status| status.needs_reseed);
-        self.nodes[n].reseed_note = told.and_then(|status| status.last_error.clone());
+        self.nodes[n].reseed_note = told.map(|status| status.last_error.clone());
         let error = status.and_then(|status| status.last_error).map_or_else(String::new, |e| format!(", {e}"));
         self.note(format!("  {what}{error}"));
         let line = self.line(n);
@@ -120,10 +120,10 @@ impl World {
                 let status = db.replica_replication_status().unwrap().unwrap();
                 assert_eq!(status.applied_log_index, index);
                 // A disk that takes no write any more keeps the note, though the replica follows by now.
-                let old_note = status.last_error.is_some() && status.last_error == node.reseed_note;
+                let old_note = node.reseed_note.as_ref() == Some(&status.last_error);
                 let kept = node.is_sick() && status.needs_reseed && old_note;
                 assert!(kept || status.needs_reseed == (status.state == ReplicaState::NeedsReseed), "{status:?}");
-                node.reseed_note = status.last_error.filter(|_| status.needs_reseed);
+                node.reseed_note = status.needs_reseed.then_some(status.last_error);
                 status.durable_log_index
             }
         };
@@ -196,7 +196,7 @@ impl World {
         let unremembered = failing && told.contains("will not know that as its source");
         let faulty = unregistered || unremembered;
         // A reseed that another source asked for is still noted where there is no room to take that back.
-        let old_note = status.last_error.is_none() || status.last_error == node.reseed_note;
+        let old_note = status.last_error.is_none() || node.reseed_note.as_ref() == Some(&status.last_error);
         let unforgotten = unnoted && status.needs_reseed && node.reseed_note.is_some() && old_note;
         assert!(!status.needs_reseed || unforgotten, "{status:?}, before {:?}", node.reseed_note);
         assert!(unnoted || status.last_error.is_some() == faulty, "{status:?}");

@@ -101,8 +101,8 @@ pub struct Node {
     pub reach: Vec<Id>,
     /// What it had before a restart with a damaged log.
     pub behind_damage: Option<Id>,
-    /// Why it needs a reseed, as its status told last.
-    pub reseed_note: Option<String>,
+    /// Why it needs a reseed, as its status told last, if it does; there may have been no room for the words.
+    pub reseed_note: Option<Option<String>>,
     /// A copy of another graph in place of its own was cut short.
     pub replacing: bool,
     pub fenced: Fenced,

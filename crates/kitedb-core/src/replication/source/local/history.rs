@@ -68,7 +68,12 @@ impl OpenLog {
                     },
                 });
             }
-            Position::Beyond(_) if at.index > head && !control.is_replica() && control.writer_lives()? => {
+            Position::Beyond(_)
+                if at.index > head
+                    && !control.is_replica()
+                    && !is_of_its_successor(&control, at)?
+                    && control.writer_lives()? =>
+            {
                 let what = format_args!("ahead of its source, which has only {head} and lost what came after");
                 return Err(off(&what));
             }
@@ -83,6 +88,12 @@ impl OpenLog {
         }
         Ok(true)
     }
+}
+
+/// Whether the log was ended for the epoch that the replica is of, or an earlier one: what the replica has beyond it came after that end.
+fn is_of_its_successor(control: &Control, at: &At) -> Result<bool> {
+    let fence = control.fence()?;
+    Ok(fence.moved_by.is_some() && at.epoch >= fence.epoch)
 }
 
 impl LocalSource {
