@@ -827,10 +827,18 @@ export class Database<I extends Integer = number> {
   /** Why less than was committed is shown; null: all is there, as far as an open can tell. */
   readonly damage: string | null;
   /**
-   * Whether what was published since is nothing: a database opened with `readOnly` shows the state of that moment, and another one has to
-   * be opened to see a later one. `true` for one that writes. It costs some reads of the header, and holds nobody up.
+   * Whether what was published since is nothing: a database opened with `readOnly` shows the state of that moment, or of its last
+   * `refresh()`. `true` for one that writes. It costs some reads of the header, and holds nobody up.
    */
   isCurrent(): boolean;
+  /**
+   * Brings a database opened with `readOnly` up to what is published now: reads that begin later show it, snapshots and transactions go on
+   * as they began. Returns whether it shows everything then. `false`: what comes next is not in the log that it has read, as after each
+   * checkpoint of the process that writes; open another one. It costs what the commits in between do, and holds nobody up. `true` for
+   * one that writes, of which nothing changes. What it says of its part in replication stays as it was.
+   */
+  refresh(): boolean;
+  refreshAsync(options?: SignalOption): Promise<boolean>;
   /** Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is. */
   readonly isCopied: boolean;
   /** Why a look at its replication log tells less than it should. */

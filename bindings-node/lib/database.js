@@ -363,6 +363,7 @@ for (const name of Object.keys(writes)) {
 install(Database.prototype, single);
 
 const none = () => undefined;
+pair(Database.prototype, 'refresh', { op: 'refresh', long: true });
 pair(Database.prototype, 'checkpoint', { op: 'checkpoint', result: none, long: true });
 pair(Database.prototype, 'compact', { op: 'compact', result: none, long: true });
 pair(Database.prototype, 'compactStep', { op: 'compact_step', long: true });

@@ -493,8 +493,13 @@ class Database(GraphWriter):
     def damage(self) -> str | None:
         """Why less than was committed is shown; None: all is there, as far as an open can tell."""
     def is_current(self) -> bool:
-        """Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, and another
-        one has to be opened to see a later one. ``True`` for one that writes. It costs some reads of the header, and holds nobody up."""
+        """Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, or of its last
+        `refresh`. ``True`` for one that writes. It costs some reads of the header, and holds nobody up."""
+    def refresh(self) -> bool:
+        """Brings a database opened with ``read_only`` up to what is published now: reads that begin later show it, snapshots and
+        transactions go on as they began. Returns whether it shows everything then. ``False``: what comes next is not in the log that it
+        has read, as after each checkpoint of the process that writes; open another one. It costs what the commits in between do, and
+        holds nobody up. ``True`` for one that writes, of which nothing changes. What it says of its part in replication stays as it was."""
     @property
     def is_copied(self) -> bool:
         """Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is."""

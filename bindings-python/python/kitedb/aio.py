@@ -397,8 +397,8 @@ class Database(_kitedb.GraphReader):
         return self._db.damage
 
     def is_current(self) -> bool:
-        """Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, and another
-        one has to be opened to see a later one. ``True`` for one that writes. It costs some reads of the header, and holds nobody up."""
+        """Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, or of its last
+        `refresh`. ``True`` for one that writes. It costs some reads of the header, and holds nobody up."""
         return self._db.is_current()
 
     @property
@@ -502,6 +502,7 @@ class Database(_kitedb.GraphReader):
     close = _asked(_kitedb.Database.close)
     require_commits = _asked(_kitedb.Database.require_commits)
     abandon = _asked(_kitedb.Database.abandon)
+    refresh = _asked(_kitedb.Database.refresh)
     checkpoint = _asked(_kitedb.Database.checkpoint)
     compact = _asked(_kitedb.Database.compact)
     compact_step = _asked(_kitedb.Database.compact_step)

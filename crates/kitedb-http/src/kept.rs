@@ -1,4 +1,4 @@
-//! A handle that reads a file which another process may write, kept between requests for as long as it shows all that was published.
+//! A handle that reads a file which another process may write, kept between requests, and brought up to what is published by each of them.
 
 use kitedb_core::{Database, Error};
 use std::{
@@ -34,7 +34,9 @@ impl Kept {
             return Ok(database);
         }
         let _opening = locked(&self.opening);
-        if let Some(database) = self.current() {
+        // What came since is read, and no more. What cannot be read so is opened anew, which tells why.
+        let kept = locked(&self.state).database.clone();
+        if let Some(database) = kept.filter(|database| database.refresh().unwrap_or(false)) {
             return Ok(database);
         }
         let opened = open();

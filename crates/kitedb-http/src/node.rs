@@ -71,12 +71,29 @@ impl Node {
         self.run(self.permit()?, call, |options| options.read_only(true)).await
     }
 
-    /// Reads its graph, as all that is published of it by now has it. What it says of its part in replication may be older.
+    /// Reads its graph or its log, as all that is published by now has it. What it says of who follows it may be older.
     pub async fn read_graph<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let (permit, place, kept) = (self.permit()?, self.place.clone(), self.kept.clone());
+        self.read_newest(self.permit()?, call).await
+    }
+
+    /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.
+    pub async fn read_graph_in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.calls.clone().acquire_owned().await.map_err(|_| Failure::busy())?;
+        self.read_newest(permit, call).await
+    }
+
+    async fn read_newest<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (place, kept) = (self.place.clone(), self.kept.clone());
         in_a_thread(permit, move || match place {
             Place::Held(database) => call(&database),
             Place::Beside(path, options) => call(&kept.newest(move || Database::open(path, options.read_only(true)))?),
@@ -103,7 +120,7 @@ impl Node {
         }
     }
 
-    /// The same, in its turn: for who has waited and goes on to wait where as many calls run as may.
+    /// As [`Node::read`], in its turn.
     pub async fn read_in_turn<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Database) -> Result<T, Failure> + Send + 'static,

@@ -157,10 +157,18 @@ impl Database {
         self.db.damage().map(|damage| damage.to_string())
     }
 
-    /// Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, and another
-    /// one has to be opened to see a later one. ``True`` for one that writes. It costs some reads of the header, and holds nobody up.
+    /// Whether what was published since is nothing: a database opened with ``read_only`` shows the state of that moment, or of its last
+    /// `refresh`. ``True`` for one that writes. It costs some reads of the header, and holds nobody up.
     fn is_current(&self) -> Outcome<bool> {
         Ok(self.db.is_current()?)
+    }
+
+    /// Brings a database opened with ``read_only`` up to what is published now: reads that begin later show it, snapshots and
+    /// transactions go on as they began. Returns whether it shows everything then. ``False``: what comes next is not in the log that it
+    /// has read, as after each checkpoint of the process that writes; open another one. It costs what the commits in between do, and
+    /// holds nobody up. ``True`` for one that writes, of which nothing changes. What it says of its part in replication stays as it was.
+    fn refresh(&self, py: Python<'_>) -> Outcome<bool> {
+        Ok(self.ask(py, |db, _| db.refresh())?.extract()?)
     }
 
     /// Whether this is a primary whose files were copied or restored: it does not write before its operator says what it is.

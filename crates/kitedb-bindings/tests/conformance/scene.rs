@@ -377,6 +377,7 @@ fn on_database(db: &Database, open: &mut bool, call: &str, args: &Args<'_>) -> R
         "path" => shown(db.path()),
         "damage" => db.damage().map(|damage| damage.to_string()).into(),
         "is_current" => db.is_current()?.into(),
+        "refresh" => db.refresh()?.into(),
         "is_copied" => db.is_copied().into(),
         "replication_role" => db.replication_role().as_str().into(),
         "replication_log_fault" => db.replication_log_fault().into(),

@@ -24,7 +24,7 @@ enum Since {
     Nothing,
     /// What follows in its log, as this control file says.
     InItsLog(Control),
-    /// What its log does not tell: a checkpoint or the end of a writer, another file or another log.
+    /// What its log does not tell: a checkpoint or the end of a writer, another file or another log, a fence.
     Elsewhere,
 }
 
@@ -52,6 +52,7 @@ impl Engine {
         let control = Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read)?;
         Ok(match control {
             None => Since::Elsewhere,
+            Some(control) if self.has_another_part(&control)? => Since::Elsewhere,
             Some(control) if control.published() <= self.published() => Since::Nothing,
             Some(control) => Since::InItsLog(control),
         })

@@ -505,17 +505,24 @@ impl Engine {
             return Ok(());
         }
         self.log_dir = places.sidecar.dir().to_owned();
-        let fence = fence_by_header(&control, &fence, &link, [u8::MAX; 16]).map_or(fence, |(fence, _)| fence);
-        self.replication.set_role(if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary });
-        let fenced = fence.moved_by.is_some();
+        let (role, fenced, epoch) = part_seen(&control, fence, &link);
+        self.replication.set_role(role);
         self.replication.set_fenced(fenced);
-        let leads = fence.epoch.0;
-        self.replication.set_epoch(Epoch(if fenced { leads.saturating_sub(1) } else { leads }));
+        self.replication.set_epoch(epoch);
         if matches!(places.sidecar, LogPlace::Moved(..)) && !fence.follows {
             self.opened.set_log_fault(Some(files_moved(&self.path, &places.sidecar)));
         }
         self.sidecar = Some(Arc::new(control));
         Ok(())
+    }
+
+    /// Whether this node, which is open for reading only, has another part by what its control file says now than at its open.
+    pub(super) fn has_another_part(&self, control: &Control) -> Result<bool> {
+        if self.sidecar.is_none() {
+            return Ok(false);
+        }
+        let seen = part_seen(control, control.fence()?, &self.store.log_link());
+        Ok(seen != (self.role(), self.is_fenced(), self.epoch()))
     }
 
     /// A replica shows what could be folded of its log.
@@ -546,6 +553,15 @@ impl Engine {
 /// Whether what stands so led: it may go on as a primary, whatever it is opened as.
 fn was_led(standing: Standing) -> bool {
     matches!(standing, Standing::Leads(_) | Standing::Fenced)
+}
+
+/// What a look takes a node for whose control file has that fence and whose header says `link`: its role, whether it is fenced, and the
+/// epoch in which it commits or did.
+fn part_seen(control: &Control, fence: Fence, link: &LogLink) -> (ReplicationRole, bool, Epoch) {
+    let fence = fence_by_header(control, &fence, link, [u8::MAX; 16]).map_or(fence, |(fence, _)| fence);
+    let role = if fence.follows { ReplicationRole::Replica } else { ReplicationRole::Primary };
+    let fenced = fence.moved_by.is_some();
+    (role, fenced, Epoch(if fenced { fence.epoch.0.saturating_sub(1) } else { fence.epoch.0 }))
 }
 
 /// What a reader is told of a node whose replication log he does not see.

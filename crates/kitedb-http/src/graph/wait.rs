@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderName, request::Parts},
     response::Response,
 };
-use kitedb_core::{Database, Token, TokenWait, View};
+use kitedb_core::{Database, ReplicationRole, Token, TokenWait, View};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -130,9 +130,7 @@ impl Graph {
         let (read, end) = (Arc::new(read), Instant::now() + timeout);
         let (mut pause, mut waited) = (PAUSE, false);
         loop {
-            let read = read.clone();
-            let look = move |database: &_| look(database, Some(wanted), &*read);
-            let seen = timeout_at(end.max(Instant::now() + TURN), self.app.node.read_in_turn(look)).await;
+            let seen = timeout_at(end.max(Instant::now() + TURN), self.looked_for(wanted, &read)).await;
             if let Seen::At(token, answer) = seen.map_err(|_| Failure::token_timeout(wanted))?? {
                 if waited {
                     self.app.authorizer.require_still(&standing).await?;
@@ -144,6 +142,24 @@ impl Graph {
             }
             waited = true;
             self.app.unless_stopped(self.news(wanted, end, &mut pause)).await.ok_or_else(Failure::stopping)??;
+        }
+    }
+
+    /// A look at the newest state for what is waited for. Only a handle of now tells whether a replica has to be reseeded, and why a
+    /// state is not there; where a primary shows that state, one that is kept does.
+    async fn looked_for<T: Send + 'static>(
+        &self,
+        wanted: Token,
+        read: &Arc<impl Fn(&View) -> Result<T, Failure> + Send + Sync + 'static>,
+    ) -> Result<Seen<T>, Failure> {
+        let (first, again) = (read.clone(), read.clone());
+        let at_once = move |database: &Database| match database.replication_role() {
+            ReplicationRole::Replica => Ok(Seen::NotYet),
+            _ => look(database, Some(wanted), &*first),
+        };
+        match self.app.node.read_graph_in_turn(at_once).await {
+            Ok(Seen::At(token, answer)) => Ok(Seen::At(token, answer)),
+            _ => self.app.node.read_in_turn(move |database| look(database, Some(wanted), &*again)).await,
         }
     }
 

@@ -70,7 +70,8 @@ pub async fn page(
             let page = page_after(database, from, max_frames, max_bytes)?;
             Ok((database.replication_role().as_str(), page))
         };
-        let (role, page) = if waited { app.node.read_in_turn(read).await? } else { app.node.read(read).await? };
+        let (role, page) =
+            if waited { app.node.read_graph_in_turn(read).await? } else { app.node.read_graph(read).await? };
         let left = until.saturating_duration_since(Instant::now());
         if !page.is_empty() || page.gap().is_some() || left.is_zero() || app.stops() {
             // Where nothing comes, one goes on with what one came with.
@@ -98,7 +99,7 @@ pub(super) async fn awaited(app: &App, cursor: Option<&str>, wait: Duration) -> 
             let page = page_after(database, from, 1, usize::MAX)?;
             Ok((page.is_empty() && page.gap().is_none(), page.head()))
         };
-        let (nothing, head) = app.node.read_in_turn(read).await?;
+        let (nothing, head) = app.node.read_graph_in_turn(read).await?;
         let left = until.saturating_duration_since(Instant::now());
         if !nothing || left.is_zero() || app.stops() {
             return Ok(waited);

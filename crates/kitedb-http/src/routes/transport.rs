@@ -29,7 +29,7 @@ pub async fn log(State(app): State<App>, standing: Standing, uri: Uri) -> Result
     }
     let page = app
         .node
-        .read(move |database| {
+        .read_graph(move |database| {
             let cursor = cursor.as_deref();
             Ok(database.primary_export_log_transport_json(cursor, max_frames, max_bytes, include_payload)?)
         })

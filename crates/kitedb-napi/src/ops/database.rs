@@ -211,6 +211,10 @@ pub fn compact(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     of_database(handles, r, Database::compact_with)
 }
 
+pub fn refresh(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
+    of_database(handles, r, |db, watch| watch.require_uncancelled().and_then(|()| db.refresh()))
+}
+
 pub fn compact_step(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     of_database(handles, r, |db, watch| watch.require_uncancelled().and_then(|()| db.compact_step()))
 }

@@ -82,7 +82,7 @@ macro_rules! operations {
 pub const OPS: &[(&str, Operation)] = operations! {
     database: [release held_count path read_only replication_role sync_mode damage last_commit_token is_current is_copied log_fault
         log_is_denied require_commits progress         begin snapshot snapshot_info woken limits]
-        [open close abandon checkpoint compact compact_step sync check stats compare]
+        [open close abandon refresh checkpoint compact compact_step sync check stats compare]
     reads: [select node node_with_key node_by_key node_exists node_key node_prop node_has_label node_vector vector_dimension
         edge edge_between edges_between edge_exists edge_prop degree counts labels etypes propkeys
         label_id etype_id propkey_id indexes neighbor_ids] []

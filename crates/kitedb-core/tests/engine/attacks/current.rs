@@ -1,6 +1,7 @@
 //! What a reader is told of whether it still shows everything, and what it shows once it was brought up to date.
 
 use super::{
+    stage::{Stage, add_many, nothing_said, primary, replica_of},
     support_process::Random,
     support_replication::{Graph, MODES, Machine, digest},
 };
@@ -94,4 +95,25 @@ fn a_reader_whose_file_was_replaced_is_not_current() {
     machine.disk.copy("/copy.kitedb", machine.db()).unwrap();
     assert!(!reader.is_current().unwrap());
     assert!(look(&machine).is_current().unwrap());
+}
+
+/// Another node takes over beside a process that leads: who reads that one's file shows all that was published, and would not say so.
+#[test]
+fn a_reader_of_a_node_that_was_fenced_is_not_current() {
+    let stage = Stage::new();
+    let source = stage.leading("p.kitedb");
+    let new = stage.replica("new.kitedb", &source);
+    let leader = Database::open(&source, primary()).unwrap();
+    add_many(&leader, "more", 1);
+    let reader = || Database::open(&source, nothing_said().read_only(true)).unwrap();
+    let before = reader();
+    add_many(&leader, "yet more", 1);
+    assert!(before.refresh().unwrap());
+    Database::open(&new, replica_of(&source)).unwrap().replica_promote(false).unwrap();
+    assert!(!before.is_current().unwrap() && !before.refresh().unwrap());
+    let after = reader();
+    assert!(after.is_current().unwrap() && after.refresh().unwrap());
+    let fenced = |db: &Database| db.primary_replication_status().unwrap().unwrap().fenced;
+    assert!(fenced(&after));
+    assert_eq!(shown(&before), shown(&after));
 }
