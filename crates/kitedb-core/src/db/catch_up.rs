@@ -6,7 +6,6 @@ use crate::{
     error::{Error, Result},
     graph::LogIndex,
     io::OpenMode,
-    lock::Mutex,
     log::{Control, FrameRef, LogPage, LogReader, PageLimits},
     store::Store,
 };
@@ -14,10 +13,6 @@ use std::sync::Arc;
 
 /// Bytes of the log that are read at once.
 const PIECE: usize = 1 << 20;
-
-/// Where a handle that only reads goes on in its log. Who holds the lock is the only one that applies frames.
-#[derive(Debug, Default)]
-pub(super) struct CatchUp(Mutex<Option<LogReader>>);
 
 /// What was published since what a handle shows.
 enum Since {
@@ -61,7 +56,7 @@ impl Engine {
     /// Shows all that was published by now, if the log of this view tells it; whether it does. Each frame is verified, and its digest
     /// is compared with that of the state that it makes, as by an open.
     pub(crate) fn catch_up(&self) -> Result<bool> {
-        let mut reader = self.catch_up.0.lock();
+        let mut reader = self.read_on.lock();
         let control = match self.published_since()? {
             Since::Nothing => return Ok(true),
             Since::Elsewhere => return Ok(false),

@@ -10,7 +10,6 @@ mod publication;
 mod replication_state;
 
 use super::{
-    catch_up::CatchUp,
     jobs::Jobs,
     options::{OpenOptions, ReplicationRole, SyncMode},
     signal::Signal,
@@ -21,7 +20,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex},
     io::Env,
     lock::Mutex,
-    log::{Appender, Control, WriterId},
+    log::{Appender, Control, LogReader, WriterId},
     state::Names,
     store::{HistoryEntry, LogKind, LogLink, Manifest, Store},
 };
@@ -48,7 +47,7 @@ pub(super) use open_report::OpenReport;
 
 /// The engine of one open file: what it is made of, and the parts that own what they guard.
 ///
-/// Locks are taken in this order: that of [`CatchUp`], or that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
+/// Locks are taken in this order: that of `read_on`, or that of checkpoints, that of merges, that of publishing (all three in [`Maintenance`], whose
 /// guards are what takes the later one), `commit`. Under `commit` come those that nobody holds for longer than a look: of the
 /// pins, of the waiters, of the commits in flight, of the jobs, of what an open reported. A committer holds only `commit`; a reader holds none.
 #[derive(Debug)]
@@ -77,8 +76,8 @@ pub(crate) struct Engine {
     pub(super) maintenance: Maintenance,
     /// What is counted and measured.
     pub(super) measures: Measures,
-    /// How a handle that only reads shows what comes after it.
-    pub(super) catch_up: CatchUp,
+    /// Where one that only reads goes on in its log, once it has; who holds the lock is the only one that applies frames.
+    pub(super) read_on: Mutex<Option<LogReader>>,
     /// Why nothing is written any more.
     pub(super) poison: Poison,
     closed: AtomicBool,
@@ -122,7 +121,7 @@ impl Engine {
             in_flight: InFlight::default(),
             maintenance: Maintenance::new(Jobs::new(options.background && !options.read_only)),
             measures: Measures::new(env.host.now_ms()),
-            catch_up: CatchUp::default(),
+            read_on: Mutex::default(),
             poison: Poison::default(),
             closed: AtomicBool::new(false),
             sidecar: None,
