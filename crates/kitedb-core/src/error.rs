@@ -228,6 +228,9 @@ impl Error {
             ErrorCode::DiskFull if source.kind() == io::ErrorKind::FileTooLarge => {
                 ": files of this process may not be longer (ulimit -f, RLIMIT_FSIZE), or those of this file system"
             }
+            _ if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                ": raise the limit of open files (ulimit -n, RLIMIT_NOFILE), and try it again"
+            }
             _ => "",
         };
         let message = format!("cannot {action} {}: {source}{mend}", path.display());

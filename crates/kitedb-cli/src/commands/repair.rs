@@ -7,7 +7,7 @@ use crate::{
     render::style::{BAD, DIM, GOOD, Styled, clean, word},
     watched::Watched,
 };
-use kitedb_core::{Database, ErrorKind, Repair, RepairOptions, Token};
+use kitedb_core::{Database, ErrorCode, ErrorKind, Repair, RepairOptions, Token};
 use serde_json::json;
 use std::{io, io::Write};
 
@@ -34,6 +34,8 @@ pub fn run(args: &RepairArgs, out: &mut dyn Write) -> Outcome {
                  node that leads; without one, restore it from a copy",
             )
         }
+        // What is wrong is a place that was given, or what lies there, as its message says.
+        ErrorKind::Reseed if error.code() == ErrorCode::LogMismatch => error.into(),
         ErrorKind::Reseed => Failure::from(error).hint(DOES_NOT_OPEN),
         _ => error.into(),
     })?;

@@ -263,19 +263,7 @@ pub(crate) fn confirm_moved<T>(
     let places = LogPlaces::of(env, path, &options, &store)?;
     let standing = places.standing(env, &store)?;
     if places.require_own(path, standing, &store.log_link()).is_ok() {
-        let what = format_args!(
-            "{} is no primary that was copied or restored: as far as can be told, its files are those that its log was \
-             written for. {} says what is wrong with its log, and {lead}",
-            path.display(),
-            command("repair", path, "--dry-run"),
-            lead = match standing {
-                Standing::Replica | Standing::Unused(Some(ReplicationRole::Replica)) => {
-                    format!("it is a replica: {} lets it lead", command("replica promote", path, ""))
-                }
-                _ => format!("{} begins another epoch in place", command("primary promote", path, "")),
-            }
-        );
-        return Err(Error::invalid(what));
+        return Err(Error::invalid(not_copied(path, standing)));
     }
     let told = options.overwrite;
     require_not_known_otherwise(env, path, &places, &store.log_link(), told)?;
@@ -290,6 +278,29 @@ pub(crate) fn confirm_moved<T>(
     let same = require_same(path, looked_at, engine.store.file_id());
     let led = same.and_then(|()| engine.require_not_taken_over(told)).and_then(|()| lead_anew(&engine, taken));
     led.and_then(|epoch| engine.close().map(|()| (epoch, seen)))
+}
+
+/// Why it is not asked of what stands so at `path` whether it leads in place of what it was copied from, and what else may be meant.
+fn not_copied(path: &Path, standing: Standing) -> String {
+    let shown = path.display();
+    let lead = match standing {
+        Standing::StandAlone | Standing::Unused(Some(ReplicationRole::Disabled) | None) => {
+            return format!("{shown} is no primary: it has no part in replication, and nobody follows it");
+        }
+        Standing::Replica | Standing::Unused(Some(ReplicationRole::Replica)) => {
+            format!("it is a replica: {} lets it lead", command("replica promote", path, ""))
+        }
+        Standing::Fenced => format!(
+            "it was fenced, because another node took over or began to: {} tells which, and what to do",
+            command("primary status", path, "")
+        ),
+        _ => format!("{} begins another epoch in place", command("primary promote", path, "")),
+    };
+    format!(
+        "{shown} is no primary that was copied or restored: as far as can be told, its files are those that its log was written for. \
+         {} says what is wrong with its log, and {lead}",
+        command("repair", path, "--dry-run")
+    )
 }
 
 /// Fails where the log that would tell who took over from the file is not at hand, or is that of the file that it was copied

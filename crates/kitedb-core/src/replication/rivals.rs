@@ -223,17 +223,25 @@ pub fn require_nobody_leads_instead(engine: &Engine, env: &Env) -> Result<()> {
         return Ok(());
     }
     match rivals_around(engine, env)?.into_iter().find(|rival| rival.leads.is_some()) {
-        Some(rival) => Err(leads_instead(&engine.path, &rival)),
+        Some(rival) => Err(leads_instead(engine, &rival)),
         None => Ok(()),
     }
 }
 
-fn leads_instead(path: &Path, rival: &Rival) -> Error {
+fn leads_instead(engine: &Engine, rival: &Rival) -> Error {
+    let (path, source) = (&engine.path, shell_word(&rival.db));
+    // What leads still is not made a replica by an open: what only it has is given up by name.
+    let follow = match engine.is_fenced() {
+        true => command("replica follow", path, format_args!("--source-db {source}")),
+        false => {
+            let reseed = command("replica reseed", path, format_args!("--source-db {source} --overwrite"));
+            format!("{reseed}, which gives up what only this one has")
+        }
+    };
     let what = format_args!(
         "stale primary: {rival}. Let {own} follow that one ({follow}); only if that one is gone for good, let it lead by force ({lead}, \
          primary_promote_by_force): then there are two histories",
         own = path.display(),
-        follow = command("replica follow", path, format_args!("--source-db {}", shell_word(&rival.db))),
         lead = command("primary promote", path, "--force"),
     );
     Error::new(ErrorCode::StalePrimary, what).with_epoch(Epoch(rival.leads.unwrap_or_default())).with_path(path)

@@ -4,7 +4,7 @@ mod body;
 pub(crate) mod guard;
 pub(crate) mod health;
 mod log;
-mod metrics;
+pub(crate) mod metrics;
 mod promote;
 mod pull;
 mod reseed;

@@ -3,10 +3,15 @@
 use super::Served;
 use crate::{
     ConfigError,
+    auth::Scope,
     error::Failure,
-    routes::{self, App, health},
+    routes::{self, App, guard, health, metrics},
 };
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What a segment of a path has as it is.
@@ -29,10 +34,19 @@ pub(super) fn require_names(served: &[(String, Served)]) -> Result<(), ConfigErr
 
 pub(super) fn routes(all: Vec<(String, App)>) -> Router {
     let apps: Vec<App> = all.iter().map(|(_, app)| app.clone()).collect();
+    let scraped = Router::new().route("/metrics", get(metrics::of_all)).with_state(apps.clone());
+    let mut scraped = guard::requires(Scope::Metrics, scraped);
+    // All of them have the same authorizer.
+    if let Some(app) = apps.first() {
+        scraped = scraped.layer(from_fn_with_state(app.clone(), guard::identify));
+    }
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(move || health::all_ready(apps.clone())))
-        .fallback(async || Failure::no_such_route());
+        .merge(scraped)
+        .fallback(async || Failure::no_such_route())
+        .method_not_allowed_fallback(async || Failure::no_such_method())
+        .layer(from_fn(guard::refuse_pages));
     let named = |router: Router, (name, app): (String, App)| {
         router.nest(&format!("/db/{}", utf8_percent_encode(&name, UNRESERVED)), routes::routes(app))
     };

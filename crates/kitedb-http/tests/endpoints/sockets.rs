@@ -29,9 +29,7 @@ async fn several_databases_are_each_at_their_name() {
         let (status, body) = server.get(&format!("/db/{name}/api/replication/status")).await;
         assert_eq!((status, &body["primary"]["headLogIndex"]), (StatusCode::OK, &json!(head)), "{body}");
     }
-    for gone in
-        ["/api/replication/status", "/db/three/api/replication/status", "/db/one/api/replication/none", "/metrics"]
-    {
+    for gone in ["/api/replication/status", "/db/three/api/replication/status", "/db/one/api/replication/none"] {
         let (status, body) = server.get(gone).await;
         assert_eq!((status, &body["success"]), (StatusCode::NOT_FOUND, &json!(false)), "{gone}");
     }
@@ -41,6 +39,24 @@ async fn several_databases_are_each_at_their_name() {
     )
     .await;
     assert_eq!((status, &body["code"]), (StatusCode::UNAUTHORIZED, &json!("UNAUTHORIZED")));
+    // All of them in one text, each family once; nobody sees it who may not.
+    let metrics = async || {
+        let answer = server.ask(reqwest::Method::GET, "/metrics").send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let (status, text) = metrics().await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let lines = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+    assert_eq!(lines("# TYPE kitedb_replication_primary_head_log_index "), 1, "{text}");
+    for (name, head) in [("one", 1), ("two", 2)] {
+        let line = |line: &&str| {
+            line.starts_with("kitedb_replication_primary_head_log_index{")
+                && line.contains(&format!("database=\"{name}.kitedb\"}} {head}"))
+        };
+        assert_eq!(text.lines().filter(line).count(), 1, "{name}: {text}");
+    }
+    let refused = server.ask_as_anybody(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(server.get("/readyz").await, (StatusCode::OK, json!({ "ready": true, "databases": 2, "notReady": 0 })));
     for db in dbs {
         db.close().unwrap();
@@ -50,6 +66,7 @@ async fn several_databases_are_each_at_their_name() {
         server.get("/readyz").await,
         (StatusCode::SERVICE_UNAVAILABLE, json!({ "ready": false, "databases": 2, "notReady": 1 }))
     );
+    assert_ne!(metrics().await.0, StatusCode::OK, "one that is not there is not left out in silence");
     for names in [["one", "one"], ["", "two"], ["..", "two"]] {
         assert!(kitedb_http::Server::start_several(named(names), &options).is_err(), "{names:?}");
     }

@@ -25,7 +25,7 @@ use kitedb_core::{
 use serde_json::json;
 use status::{next_step, require_replica};
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -56,6 +56,10 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         ErrorCode::Cancelled => Failure::from(error).literal_hint(
             "the graph is as it was, or that of the source; run the same command again: it goes on with what is copied",
         ),
+        // A copy is what was asked for: what is wrong is with what it is taken from.
+        ErrorCode::NeedsReseed if !error.names_a_command() => {
+            Failure::from(error).literal_hint(of_damaged_source(args, &database))
+        }
         _ => error.into(),
     })?;
     let status = require_replica(&database)?;
@@ -135,6 +139,18 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         }
     }
     fault_if(!is_well, out)
+}
+
+/// What to do where the source of a copy cannot be read to its end.
+fn of_damaged_source(args: &CopyArgs, database: &Database) -> String {
+    let status = database.replica_replication_status().ok().flatten();
+    let known = status.and_then(|status| status.source_db_path);
+    let source = args.node.source.source_db.clone().or(known).unwrap_or_else(|| "SOURCE".into());
+    let source = word(&source);
+    format!(
+        "nothing can be copied from what is damaged: put back the log of the source from a copy; or `kitedb repair {source} --dry-run` says \
+         what of it can be kept; or let the replica that has most of it lead (`kitedb replica promote REPLICA --force`) and copy that one"
+    )
 }
 
 /// Why others have what the source of a copy lacks.
@@ -218,6 +234,12 @@ fn resolved(db: &Path) -> Option<PathBuf> {
     db.canonicalize().ok().or_else(gone)
 }
 
+/// Whether this process, or the machine, has as many files open as it may: no fault of any node.
+fn is_out_of_files(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    matches!(cause.and_then(io::Error::raw_os_error), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// A promotion that failed, with what to do: it is followed who leads; by force it leads only where nobody is known to.
 fn refused(
     args: &ReplicaPromoteArgs,
@@ -240,9 +262,11 @@ fn refused(
             | StalePrimary
     );
     let taken_over = error.code() == StalePrimary;
+    // Its message says what to do about that.
+    let out_of_files = is_out_of_files(&error);
     let lacks = matches!(error.code(), NeedsReseed | SourceUnavailable) && !status.source_follows;
     let failure = Failure::from(error);
-    if args.force || !about_source {
+    if args.force || !about_source || out_of_files {
         return failure;
     }
     if let Some(leader) = status::leader_elsewhere(replica, source) {

@@ -4,7 +4,7 @@ use super::{stage::*, support::Folder};
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 /// The segments of the log of `db`, the oldest first.
-fn segments(folder: &Folder, db: &str) -> Vec<PathBuf> {
+fn segments_of(folder: &Folder, db: &str) -> Vec<PathBuf> {
     let dir = folder.path().join(format!("{db}.replication"));
     let mut found: Vec<PathBuf> =
         names(&dir).into_iter().filter(|name| name.starts_with("segment-")).map(|name| dir.join(name)).collect();
@@ -22,7 +22,7 @@ fn a_promotion_whose_source_has_all_in_its_file_names_the_reseed_and_no_force() 
         import(&folder, "p.kitedb", "a b K\n", &small).ok();
         replica(&folder, "bootstrap", "r.kitedb", "p.kitedb").ok();
         import(&folder, "p.kitedb", &lines("n", 60), &small).ok();
-        let all = segments(&folder, "p.kitedb");
+        let all = segments_of(&folder, "p.kitedb");
         let gone = match what {
             "end" => &all[all.len() - 1..],
             "all" => &all[..],
@@ -259,4 +259,87 @@ fn what_is_said_of_an_overwritten_primary_leads_on() {
     }
     replica(&folder, "bootstrap", "p.kitedb", "r.kitedb").ok();
     assert!(knows(&folder, "p.kitedb", "primary"));
+}
+
+/// `role primary --moved` is said of what was not copied: what is told instead is not refused then.
+#[test]
+fn what_is_no_copied_primary_is_told_what_it_is() {
+    let folder = failed_over();
+    import(&folder, "own.kitedb", "a b K\n", &[]).ok();
+    let moved = |db: &str| {
+        let run = folder.run(&["role", db, "primary", "--moved"]);
+        assert_eq!(run.code, 1, "{run:?}");
+        run.err
+    };
+    let own = moved("own.kitedb");
+    assert!(own.contains("no part in replication") && !own.contains("primary promote"), "{own}");
+    let fenced = moved("p.kitedb");
+    assert!(fenced.contains("primary status ") && !fenced.contains("primary promote"), "{fenced}");
+    let leads = moved("r.kitedb");
+    let way = changes_in(&leads).into_iter().find(|way| way.contains("primary promote")).unwrap();
+    paste(&folder, &way).ok();
+}
+
+/// A log's place is given by mistake: nothing is wrong with the database.
+#[test]
+fn a_repair_that_is_given_another_place_of_the_log_names_nothing_that_would_replace_the_database() {
+    let folder = pair();
+    let run = folder.run(&["repair", "p.kitedb", "--sidecar", "nothere"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("--sidecar") && !run.err.contains("REPLICA"), "{run:?}");
+    folder.run(&["repair", "p.kitedb"]).ok();
+}
+
+/// A replica led by force while its source was away, which comes back.
+#[test]
+fn a_primary_beside_which_another_one_leads_is_told_of_a_way_that_is_open() {
+    let folder = pair();
+    let away = folder.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let both = ["p.kitedb", "p.kitedb.replication"];
+    both.iter().for_each(|name| fs::rename(folder.path().join(name), away.join(name)).unwrap());
+    folder.run(&["replica", "promote", "r.kitedb", "--force"]).ok();
+    both.iter().for_each(|name| fs::rename(away.join(name), folder.path().join(name)).unwrap());
+    let run = folder.run(&["primary", "promote", "p.kitedb"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let ways = changes_in(&run.err);
+    assert!(ways[0].contains("replica reseed") && ways[0].contains("--overwrite"), "{run:?}");
+    paste(&folder, &ways[0]).ok();
+    assert_eq!(folder.run(&["role", "p.kitedb", "--json"]).json()["role"], "replica");
+}
+
+/// The log of a primary that was killed is damaged in its middle: what only it has cannot be copied.
+#[test]
+fn a_copy_of_a_source_whose_log_is_damaged_is_told_of_the_source() {
+    let folder = pair();
+    let mut leader = Feed::start(&folder, "p.kitedb", &["--role", "primary"]);
+    leader.feed(&folder, "p.kitedb", &lines("n", 8), "1:9");
+    leader.kill_nine();
+    let log = segments_of(&folder, "p.kitedb").pop().unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    let written = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let at = middle.min(written * 2 / 3);
+    bytes[at] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    for args in [&["bootstrap", "t.kitedb", "--source-db", "p.kitedb"][..], &["reseed", "r.kitedb"]] {
+        let run = folder.run(&[&["replica"], args].concat());
+        assert_ne!(run.code, 0, "{run:?}");
+        assert!(run.err.contains("`kitedb repair ") && !run.err.contains("replica reseed"), "{run:?}");
+        let looked = changes_in(&run.err).into_iter().find(|way| way.contains("repair")).unwrap();
+        assert!(paste(&folder, &looked).out.contains("--cut-at"), "{looked}");
+    }
+}
+
+/// A process that may open few files only.
+#[test]
+fn who_runs_out_of_files_is_told_to_raise_the_limit_and_of_no_force() {
+    let folder = pair();
+    let told: Vec<_> =
+        (7..14).map(|n| paste(&folder, &format!("ulimit -n {n}; kitedb replica promote r.kitedb"))).collect();
+    let told: Vec<_> = told.into_iter().filter(|run| run.err.contains("os error 24")).collect();
+    assert!(!told.is_empty());
+    for run in told {
+        assert!(run.code == 1 && run.err.contains("ulimit -n") && !run.err.contains("--force"), "{run:?}");
+    }
 }
