@@ -232,7 +232,7 @@ fn leads_instead(engine: &Engine, rival: &Rival) -> Error {
     let (path, source) = (&engine.path, shell_word(&rival.db));
     // What leads still is not made a replica by an open: what only it has is given up by name.
     let follow = match engine.is_fenced() {
-        true => command("replica follow", path, format_args!("--source-db {source}")),
+        true => command("replica follow", path, format_args!("--source-db {source}")).to_string(),
         false => {
             let reseed = command("replica reseed", path, format_args!("--source-db {source} --overwrite"));
             format!("{reseed}, which gives up what only this one has")
