@@ -89,6 +89,8 @@ export type ErrorCode =
   | 'INVALID_CURSOR'
   | 'STALE_PRIMARY'
   | 'OUTCOME_UNKNOWN'
+  | 'MEMORY_LIMIT'
+  | 'TIME_LIMIT'
   | 'CANCELLED'
   | 'INTERNAL'
   // Of pushes to a collector.

@@ -112,7 +112,7 @@ bench() {
     cargo build --workspace --lib --bins --examples
     local what
     for what in commit group-commit submit read open checkpoint load memory \
-        replication-overhead catchup bootstrap log-paging soak telemetry http; do
+        replication-overhead catchup bootstrap log-paging soak telemetry http traverse path; do
         heading "kitedb-bench $what --quick"
         "$target_directory/debug/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
         python3 -m json.tool "$scratch/$what.json" >/dev/null

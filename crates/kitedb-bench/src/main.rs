@@ -79,6 +79,10 @@ enum What {
     Telemetry(RoundArgs),
     /// What is served over HTTP, beside a bare handler, a writer that is not served, and a file
     Http(Args),
+    /// What can be reached in graph (b), beside the same search over arrays
+    Traverse(Args),
+    /// Shortest paths, components and PageRank of graph (b), beside the same algorithms over arrays
+    Path(Args),
     /// Run by the benchmarks in a process of its own
     #[command(hide = true)]
     Child {
@@ -127,6 +131,8 @@ fn dispatch(what: What) -> Res<()> {
             bench::run("telemetry", |report, dir| bench::telemetry::run(report, dir, rounds.map(|n| n as usize)), &args)
         }
         What::Http(args) => bench::run("http", bench::http::run, &args),
+        What::Traverse(args) => bench::run("traverse", bench::traverse::run, &args),
+        What::Path(args) => bench::run("path", bench::path::run, &args),
         What::Child { task, engine, path, count } => child(&task, &engine, &path, count),
     }
 }

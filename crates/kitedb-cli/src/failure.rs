@@ -231,6 +231,8 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::DiskFull => {
             "free some space, or raise the limit, and run the command again; what was committed is kept"
         }
+        ErrorCode::MemoryLimit => "--depth, --type and --limit ask for less; --memory-bytes allows more",
+        ErrorCode::TimeLimit => "--depth, --type and --limit ask for less; --timeout-ms allows more",
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
         ErrorCode::NeedsReseed if error.names_a_command() => return None,
         ErrorCode::NeedsReseed => RESEED,

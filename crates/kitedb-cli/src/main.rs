@@ -54,6 +54,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Repair(args) => commands::repair::run(&args, &mut out),
         Command::Get(args) => commands::get::run(&args, &mut out),
         Command::Neighbors(args) => commands::neighbors::run(&args, &mut out),
+        Command::Path(args) => commands::path::run(&args, &mut out),
+        Command::Reach(args) => commands::reach::run(&args, &mut out),
         Command::Primary(command) => commands::primary::run(&command, &mut out),
         Command::Replica(command) => commands::replica::run(&command, &mut out),
         Command::Role(args) => commands::role::run(&args, &mut out),

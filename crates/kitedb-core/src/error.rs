@@ -179,6 +179,10 @@ codes! {
     /// Whether the commit counts is not known here: a sync of it failed, or the promotion of another node did not say in
     /// time which commits it keeps. Look for it before making it again.
     OutcomeUnknown = "OUTCOME_UNKNOWN" => Reopen,
+    /// A question needs more memory than its [`Limits`](crate::query::Limits) allow: ask for less, or allow more.
+    MemoryLimit = "MEMORY_LIMIT" => Input,
+    /// A question takes longer than its [`Limits`](crate::query::Limits) allow.
+    TimeLimit = "TIME_LIMIT" => RetryLater,
     /// The caller ended a long operation, by its [`Watch`](crate::Watch), before it was done.
     Cancelled = "CANCELLED" => Cancelled,
     /// An invariant does not hold.

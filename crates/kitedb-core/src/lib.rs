@@ -12,6 +12,7 @@
 //! | 2 | `store` | the `.kitedb` file: header slots, runs, merging, checksums |
 //! | 3 | `state` | the delta in memory over the runs, and how a state is read |
 //! | 4 | `db` | [`Transaction`], [`View`], commits, checkpoints, recovery |
+//! | 5 | [`query`] | traversals, paths, components, ranking |
 //! | 5 | `replication` | what primaries and replicas do: pages, bootstrap, retention, promotion |
 //! | 6 | `database` | [`Database`], the handle |
 //! | 7 | `metrics` | [`Metrics`] and [`HealthCheck`]: figures for operators |
@@ -24,6 +25,7 @@ pub mod error;
 pub mod graph;
 pub mod io;
 pub mod json;
+pub mod query;
 pub mod source;
 pub mod temporal;
 

@@ -221,6 +221,8 @@ fn status_of(code: ErrorCode, kind: ErrorKind) -> StatusCode {
         (ErrorCode::DiskFull, _) => StatusCode::INSUFFICIENT_STORAGE,
         (ErrorCode::Corrupt | ErrorCode::Io, _) => StatusCode::INTERNAL_SERVER_ERROR,
         (ErrorCode::TransactionTooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
+        // Asked again it costs as much.
+        (ErrorCode::MemoryLimit | ErrorCode::TimeLimit, _) => StatusCode::UNPROCESSABLE_ENTITY,
         (ErrorCode::InvalidArgument | ErrorCode::InvalidOption | ErrorCode::InvalidCursor, _) => {
             StatusCode::BAD_REQUEST
         }

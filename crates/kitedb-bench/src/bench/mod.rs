@@ -10,11 +10,13 @@ pub mod load;
 pub mod log_paging;
 pub mod memory;
 pub mod open;
+pub mod path;
 pub mod read;
 pub mod replication_overhead;
 pub mod soak;
 pub mod submit;
 pub mod telemetry;
+pub mod traverse;
 
 use std::path::Path;
 

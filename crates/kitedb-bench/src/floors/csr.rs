@@ -35,6 +35,16 @@ impl Csr {
         }
     }
 
+    /// How many nodes there are.
+    pub fn nodes(&self) -> u32 {
+        self.offsets.len() as u32 - 2
+    }
+
+    /// Where the edges of a node lead.
+    pub fn targets(&self, id: u32) -> &[u32] {
+        self.row(u64::from(id)).0
+    }
+
     fn row(&self, id: u64) -> (&[u32], &[u8]) {
         let range = self.offsets[id as usize] as usize..self.offsets[id as usize + 1] as usize;
         (&self.targets[range.clone()], &self.types[range])

@@ -45,6 +45,12 @@ impl Graph {
         Self::zipf("b", nodes, nodes as usize * 5)
     }
 
+    /// The same with every edge the other way round.
+    pub fn reversed(&self) -> Self {
+        let turned = |edge: &Edge| Edge { src: edge.dst, dst: edge.src, ..*edge };
+        Self { name: self.name, nodes: self.nodes, edges: self.edges.iter().map(turned).collect() }
+    }
+
     /// Both ends uniform.
     pub fn uniform(name: &'static str, nodes: u32, edges: usize) -> Self {
         Self::generate(name, nodes, edges, |rng| rng.below(u64::from(nodes)) as u32 + 1)

@@ -130,6 +130,13 @@ pub const TARGETS: &[Target] = &[
     at_most("http", "one-node commits, normal, p95: served and scraped / alone", 1.03),
     at_most("http", "one-node commits, full, p95: served and scraped / alone", 1.03),
     at_least("http", "bytes/s by curl: the log / a file of the same size", 0.8),
+    at_most("traverse", "nodes within 2 hops (b): ours / CSR", 2.0),
+    at_most("traverse", "BFS to depth 3 (b): ours / CSR", 2.5),
+    at_most("path", "shortest path of a random pair (b): ours / CSR", 3.0),
+    at_most("path", "components (b), one thread, with the projection: ours / CSR", 3.0),
+    at_most("path", "PageRank (b), one thread, with the projection: ours / CSR", 3.0),
+    at_least("path", "components (b), with the projection: one thread / two", 1.6),
+    at_least("path", "PageRank (b), with the projection: one thread / two", 1.6),
     at_most("soak", "divergences of five replicas from their primary", 0.0),
 ];
 

@@ -108,6 +108,10 @@ pub enum Command {
     Get(GetArgs),
     /// List the nodes to which a node has edges
     Neighbors(NeighborsArgs),
+    /// Show a way from one node to another: of the fewest edges, or of the least weight
+    Path(PathArgs),
+    /// List the nodes that can be reached from a node, nearest first
+    Reach(ReachArgs),
     /// Look after a primary, whose log replicas follow
     #[command(subcommand, after_help = EXIT_CODES)]
     Primary(PrimaryCommand),
@@ -142,6 +146,8 @@ impl Command {
             Self::Repair(args) => &args.common.database,
             Self::Get(args) => &args.common.database,
             Self::Neighbors(args) => &args.node.common.database,
+            Self::Path(args) => &args.common.database,
+            Self::Reach(args) => &args.node.common.database,
             Self::Primary(command) => command.database(),
             Self::Replica(command) => command.database(),
             Self::Role(args) => &args.common.database,
@@ -280,6 +286,67 @@ pub struct NeighborsArgs {
     #[arg(long = "in")]
     pub incoming: bool,
     /// Stop after this many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+}
+
+/// Which edges are followed, and what that may cost.
+#[derive(Args)]
+pub struct StepsArgs {
+    /// Follow only edges of this type; may be given several times
+    #[arg(long = "type", value_name = "TYPE")]
+    pub edge_types: Vec<String>,
+    /// Follow edges backwards
+    #[arg(long = "in", conflicts_with = "both")]
+    pub incoming: bool,
+    /// Follow edges either way
+    #[arg(long)]
+    pub both: bool,
+    /// End with an error after so many ms
+    #[arg(long, value_name = "MS")]
+    pub timeout_ms: Option<u64>,
+    /// End with an error where the question would hold more than so many bytes [default: 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub memory_bytes: Option<usize>,
+}
+
+#[derive(Args)]
+pub struct PathArgs {
+    #[command(flatten)]
+    pub common: DatabaseArgs,
+    /// The key of the node where it starts
+    pub from: String,
+    /// The key of the node where it ends
+    pub to: String,
+    /// Take FROM and TO as nodes' numbers
+    #[arg(long)]
+    pub id: bool,
+    #[command(flatten)]
+    pub steps: StepsArgs,
+    /// The least sum of this property of edges, in place of the fewest edges
+    #[arg(long, value_name = "PROPERTY", conflicts_with = "all")]
+    pub weight: Option<String>,
+    /// What an edge weighs that does not have that property; without this, such an edge is an error
+    #[arg(long, value_name = "NUMBER", requires = "weight")]
+    pub missing: Option<f64>,
+    /// So many paths without a repeated node, the best first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "all")]
+    pub k: Option<u64>,
+    /// Every path of the fewest edges
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Args)]
+pub struct ReachArgs {
+    #[command(flatten)]
+    pub node: GetArgs,
+    #[command(flatten)]
+    pub steps: StepsArgs,
+    /// At most so many edges away
+    #[arg(long, value_name = "N")]
+    pub depth: Option<u32>,
+    /// Stop after this many nodes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
 }

@@ -7,7 +7,9 @@ mod followers;
 pub mod get;
 pub mod import;
 pub mod neighbors;
+pub mod path;
 pub mod primary;
+pub mod reach;
 pub mod repair;
 pub mod replica;
 mod rivals;
@@ -22,14 +24,17 @@ mod without_log;
 
 use crate::{
     asked_to_end::listen,
-    cli::{DatabaseArgs, GetArgs},
+    cli::{DatabaseArgs, GetArgs, StepsArgs},
     failure::{
         DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, NO_REPLICA_AND_DOES_NOT_OPEN, Outcome,
         not_opened, not_opened_to_write,
     },
     render::style::clean,
 };
-use kitedb_core::{Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View};
+use kitedb_core::{
+    Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View, Watch,
+    query::{Limits, Steps, Way},
+};
 use serde::Serialize;
 use std::{
     io::Write,
@@ -135,15 +140,20 @@ fn write_json(out: &mut dyn Write, document: &impl Serialize) -> Outcome {
 
 /// The node that the arguments name.
 fn find_node(view: &View, args: &GetArgs) -> Outcome<NodeId> {
-    let shown = clean(&args.key);
-    if args.id {
-        let id = args.key.parse().map_err(|_| Failure::usage(format_args!("`{shown}` is not a node's number")))?;
+    node_named(view, &args.key, args.id)
+}
+
+/// The node of that key, or of that number.
+fn node_named(view: &View, key: &str, is_number: bool) -> Outcome<NodeId> {
+    let shown = clean(key);
+    if is_number {
+        let id = key.parse().map_err(|_| Failure::usage(format_args!("`{shown}` is not a node's number")))?;
         return match view.node_exists(NodeId(id))? {
             true => Ok(NodeId(id)),
             false => Err(Failure::new(format_args!("there is no node {id}"))),
         };
     }
-    match view.node_by_key(&args.key)? {
+    match view.node_by_key(key)? {
         Some(node) => Ok(node),
         None => Err(Failure::new(format_args!("there is no node with the key `{shown}`"))
             .hint("keys are case-sensitive; pass --id to look a node up by its number")),
@@ -160,6 +170,23 @@ fn named(view: &View, props: Option<Vec<(PropKeyId, Value)>>) -> Vec<(String, Va
     let mut named: Vec<_> = props.filter_map(|(key, value)| Some((view.propkey_name(key)?, value))).collect();
     named.sort_by(|a, b| a.0.cmp(&b.0));
     named
+}
+
+/// Which edges a question follows.
+fn steps_of(args: &StepsArgs) -> Steps<'static> {
+    let way = match (args.both, args.incoming) {
+        (true, _) => Way::Both,
+        (false, true) => Way::In,
+        (false, false) => Way::Out,
+    };
+    args.edge_types.iter().fold(Steps::new(way), |steps, ty| steps.of_type(ty))
+}
+
+/// What a question may cost, and what ends it.
+fn limits_of(args: &StepsArgs, watch: &Watch) -> Limits {
+    let limits = Limits::new().watched_by(watch);
+    let limits = args.timeout_ms.into_iter().fold(limits, Limits::time_ms);
+    args.memory_bytes.into_iter().fold(limits, Limits::memory_bytes)
 }
 
 /// How a node is called on a terminal: by its key, or by its number.

@@ -13,6 +13,7 @@ mod export;
 #[cfg(feature = "telemetry")]
 mod faults;
 mod import;
+mod questions;
 mod replication;
 #[cfg(all(feature = "telemetry", feature = "http"))]
 mod runbook;

@@ -34,6 +34,7 @@ mod io_errors;
 mod kill_nine;
 mod metrics;
 mod properties;
+mod query;
 mod replay;
 mod replication_kill_nine;
 mod replication_look;

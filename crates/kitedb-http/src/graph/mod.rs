@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `node`, `nodes`, `neighbors`, `edge`, `stats` | what is read |
+//! | `path`, `reach`, `question` | questions of several hops |
 //! | `batch` | what is written: all of it or nothing, once for each idempotency key |
 //! | `wait`, `waits` | answers that are of no earlier state than a token's |
 //! | `element`, `value` | nodes, edges and their values as JSON |
@@ -16,6 +17,9 @@ pub mod neighbors;
 pub mod node;
 pub mod nodes;
 mod params;
+pub mod path;
+mod question;
+pub mod reach;
 pub mod stats;
 pub mod value;
 mod wait;
@@ -54,6 +58,8 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/nodes", get(nodes::nodes))
         .route("/neighbors", get(neighbors::neighbors))
         .route("/edge", get(edge::edge))
+        .route("/path", get(path::path))
+        .route("/reach", get(reach::reach))
         .route("/stats", get(stats::stats));
     let writes = Router::new().route("/batch", post(batch::batch));
     guard::requires(Scope::Read, reads)

@@ -40,7 +40,7 @@ pub struct Problem {
 pub enum Problems {
     /// 400 what was asked cannot be read (`INVALID_ARGUMENT`, `INVALID_CURSOR`); 401 and 403 who asks, and 429 whoever guesses; 404 what is not there; 409 what
     /// would be done in another state (`LOCKED` with the `pid` of who has the file open, `STALE_PRIMARY`, `REPLICA_READ_ONLY`, …); 408
-    /// what is sent too slowly, and 413 more than may be sent; 421 a `Host` that is not this server's; 422 a body that cannot be read
+    /// what is sent too slowly, and 413 more than may be sent; 421 a `Host` that is not this server's; 422 a body that cannot be read, and a question that costs too much (`TIME_LIMIT`, `MEMORY_LIMIT`)
     #[response(status = "4XX")]
     Asked(Problem),
     /// 500 damage, or a defect; 503 what may be done later (`Retry-After`); 507 a full disk
@@ -61,6 +61,8 @@ pub enum Problems {
         graph::nodes::nodes,
         graph::neighbors::neighbors,
         graph::edge::edge,
+        graph::path::path,
+        graph::reach::reach,
         graph::stats::stats,
         graph::batch::batch,
         replication::status,

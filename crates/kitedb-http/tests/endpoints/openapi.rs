@@ -142,6 +142,9 @@ async fn what_is_answered_is_as_it_is_described() {
         "graph/nodes?label=Person&vectors=true",
         "graph/neighbors?key=ada&direction=both&edgeProps=true&nodeProps=true",
         "graph/edge?srcKey=ada&type=T&dstKey=ada",
+        "graph/path?fromKey=ada&toKey=ada&weight=w&missing=1&k=2",
+        "graph/path?fromKey=ada&toKey=nobody",
+        "graph/reach?key=ada&nodeProps=true",
         "graph/stats",
         "replication/status",
         "replication/snapshot/latest?includeData=true",
@@ -181,7 +184,7 @@ async fn every_route_that_is_described_is_served() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 20);
 }
 
 /// A client that is made from the description says what the server reads.

@@ -56,8 +56,8 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         ErrorCode::Cancelled => Failure::from(error).literal_hint(
             "the graph is as it was, or that of the source; run the same command again: it goes on with what is copied",
         ),
-        // A copy is what was asked for: what is wrong is with what it is taken from.
-        ErrorCode::NeedsReseed if !error.names_a_command() => {
+        // A copy is what was asked for: what is wrong is with what it is taken from, unless it names what is here.
+        ErrorCode::NeedsReseed | ErrorCode::Corrupt if !error.names_a_command() && !names(&error, &common.database) => {
             Failure::from(error).literal_hint(of_damaged_source(args, &database))
         }
         _ => error.into(),
@@ -139,6 +139,12 @@ fn copy(args: &CopyArgs, create: bool, out: &mut dyn Write) -> Outcome {
         }
     }
     fault_if(!is_well, out)
+}
+
+/// Whether an error names that database, or what lies beside it.
+fn names(error: &Error, db: &Path) -> bool {
+    let whole = resolved(db).unwrap_or_else(|| db.to_owned());
+    error.to_string().contains(&whole.display().to_string())
 }
 
 /// What to do where the source of a copy cannot be read to its end.

@@ -286,7 +286,7 @@ fn a_repair_that_is_given_another_place_of_the_log_names_nothing_that_would_repl
     let folder = pair();
     let run = folder.run(&["repair", "p.kitedb", "--sidecar", "nothere"]);
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.err.contains("--sidecar") && !run.err.contains("REPLICA"), "{run:?}");
+    assert!(run.err.contains("given as its sidecar") && !run.err.contains("REPLICA"), "{run:?}");
     folder.run(&["repair", "p.kitedb"]).ok();
 }
 

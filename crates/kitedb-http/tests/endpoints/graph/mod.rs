@@ -3,6 +3,7 @@
 mod batches;
 mod model;
 mod once;
+mod questions;
 mod reads;
 mod refused;
 mod waits;
