@@ -5,8 +5,9 @@ use crate::{error::Result, graph::NodeId};
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
-/// So many nodes are in the map at most.
+/// So many nodes are in the map at most, and so many it has room for at first.
 const FEW: usize = 1024;
+const AT_FIRST: usize = 100;
 /// Nodes of one page.
 const PAGE: usize = 512;
 /// Pages up to this one are found by their number, and those of greater ids by a search.
@@ -49,6 +50,9 @@ impl<T: Copy + Default> NodeTable<T> {
     pub fn entry(&mut self, node: NodeId, budget: &mut Budget) -> Result<&mut T> {
         if !self.is_paged {
             if self.few.len() < FEW {
+                if self.few.is_empty() {
+                    self.few.reserve(AT_FIRST);
+                }
                 budget.hold(size_of::<(u64, T)>())?;
                 return Ok(self.few.entry(node.0).or_default());
             }
