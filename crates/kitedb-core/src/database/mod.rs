@@ -478,7 +478,7 @@ impl Database {
     /// last [`Database::refresh`]. `true` for one that writes. It costs some reads of the header, and holds nobody up.
     ///
     /// ```
-    /// use kitedb_core::{Database, OpenOptions};
+    /// use kitedb_core::{Database, GraphRead, OpenOptions};
     /// # fn main() -> kitedb_core::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("social.kitedb");
@@ -489,7 +489,7 @@ impl Database {
     /// db.transaction(|tx| tx.create_node(Some("charles")))?;
     /// assert!(!reader.is_current()?);
     /// assert!(reader.refresh()?);
-    /// assert_eq!(reader.snapshot()?.node_count(), 2);
+    /// assert_eq!(reader.snapshot()?.count_nodes(), 2);
     /// # Ok(())
     /// # }
     /// ```
