@@ -32,6 +32,24 @@
 //! # }
 //! ```
 
+/// Each item is the next that `advance` finds, until it finds none or fails.
+macro_rules! ends_with_its_error {
+    ($name:ident gives $item:ty) => {
+        impl Iterator for $name<'_, '_> {
+            type Item = Result<$item>;
+
+            fn next(&mut self) -> Option<Self::Item> {
+                if self.failed {
+                    return None;
+                }
+                let found = self.advance().transpose();
+                self.failed = matches!(found, Some(Err(_)));
+                found
+            }
+        }
+    };
+}
+
 mod budget;
 mod components;
 mod page_rank;

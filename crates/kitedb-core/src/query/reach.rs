@@ -114,15 +114,4 @@ impl<'a, 'f> Reach<'a, 'f> {
     }
 }
 
-impl Iterator for Reach<'_, '_> {
-    type Item = Result<Reached>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let found = self.advance().transpose();
-        self.failed = matches!(found, Some(Err(_)));
-        found
-    }
-}
+ends_with_its_error!(Reach gives Reached);

@@ -161,15 +161,4 @@ impl<'a, 'f> LightestPaths<'a, 'f> {
     }
 }
 
-impl Iterator for LightestPaths<'_, '_> {
-    type Item = Result<Path>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let found = self.advance().transpose();
-        self.failed = matches!(found, Some(Err(_)));
-        found
-    }
-}
+ends_with_its_error!(LightestPaths gives Path);
