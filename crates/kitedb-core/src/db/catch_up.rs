@@ -18,7 +18,7 @@ const PIECE: usize = 1 << 20;
 enum Since {
     Nothing,
     /// What follows in its log, as this control file says.
-    InItsLog(Control),
+    InItsLog(Box<Control>),
     /// What its log does not tell: a checkpoint or the end of a writer, another file or another log, a fence.
     Elsewhere,
 }
@@ -49,7 +49,7 @@ impl Engine {
             None => Since::Elsewhere,
             Some(control) if self.has_another_part(&control)? => Since::Elsewhere,
             Some(control) if control.published() <= self.published() => Since::Nothing,
-            Some(control) => Since::InItsLog(control),
+            Some(control) => Since::InItsLog(Box::new(control)),
         })
     }
 
@@ -60,7 +60,7 @@ impl Engine {
         let control = match self.published_since()? {
             Since::Nothing => return Ok(true),
             Since::Elsewhere => return Ok(false),
-            Since::InItsLog(control) => control,
+            Since::InItsLog(control) => *control,
         };
         let log = control.current_log();
         if (log.log_id, log.file_id) != (self.store.log_link().id, self.store.file_id()) {
