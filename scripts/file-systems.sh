@@ -96,6 +96,7 @@ tells_no_copies=(
     sources::a_placeholder_in_the_place_of_a_source_is_told
     sources::a_replica_of_a_copied_primary_does_not_look_healthy
     tokens::a_commit_of_a_rival_in_an_epoch_of_the_same_number_is_never_reached
+    unnamed_logs::a_file_of_before_it_led_commits_nothing_beside_the_log_that_it_led
 )
 # A file that was removed while it was open lingers on FUSE, and its folder with it: these expect the folder to be gone, or
 # remove it.
@@ -110,6 +111,7 @@ keeps_folders=(
     repair::a_file_that_is_older_than_its_log_takes_from_it_what_it_lacks
     repair::a_repair_keeps_its_hands_off
     reseeds::a_damaged_replica_gives_up_nothing_that_its_log_has_unasked
+    unnamed_logs::a_file_that_was_removed_is_not_made_anew_by_the_name_that_it_had
 )
 
 # left_out FILE_SYSTEM: the tests of `attacks` that cannot hold there, in $left_out

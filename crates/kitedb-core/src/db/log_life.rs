@@ -201,6 +201,10 @@ impl Engine {
 
     pub(super) fn remove_log(&self) -> Result<()> {
         let keep = if self.sidecar.is_some() { Keep::Control } else { Keep::Nothing };
+        if keep == Keep::Nothing {
+            // A removed file that is open lingers in its folder (FUSE, NFS).
+            self.store.set_no_witness();
+        }
         crate::log::remove(&self.env, &self.log_dir, self.store.file_id(), keep)
     }
 

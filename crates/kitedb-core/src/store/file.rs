@@ -140,9 +140,17 @@ impl Store {
     /// What the header of the file at `path` says now, without its contents.
     pub fn peek(env: &Env, path: &Path) -> Result<Peek> {
         let file = env.disk.open(path, OpenMode::Read).map_err(|error| Error::io("open", path, error))?;
-        let device = Device::new(file, path, Levels::of(&*env.host));
-        let (_, slot) = choose(read_slots(&device)?, &device)?;
-        Ok(Peek { file_id: slot.file_id, log: slot.log, generation: slot.generation, file: device.file })
+        Self::peek_at(&Device::new(file, path, Levels::of(&*env.host)))
+    }
+
+    /// What the header of this file says now.
+    pub fn peek_here(&self) -> Result<Peek> {
+        Self::peek_at(&self.device)
+    }
+
+    fn peek_at(device: &Device) -> Result<Peek> {
+        let (_, slot) = choose(read_slots(device)?, device)?;
+        Ok(Peek { file_id: slot.file_id, log: slot.log, generation: slot.generation, file: device.file.clone() })
     }
 
     /// Makes this file another one: with a new id, `history` and no log. Whoever has it open sees what he saw.
@@ -195,6 +203,11 @@ impl Store {
         let _publishing = self.publishing.lock();
         witness.note(self.said_since());
         *self.witness.write() = Some(witness);
+    }
+
+    /// Tells nobody of headers any more, and lets go of who was told.
+    pub fn set_no_witness(&self) {
+        *self.witness.write() = None;
     }
 
     /// The generation of the first of the headers that are in the file and say what is so.

@@ -265,6 +265,24 @@ fn opening_and_closing_without_a_commit_leaves_the_file_as_it_was() {
     assert!(state() == before);
 }
 
+/// A removed file that is open lingers under another name on some file systems (FUSE, NFS), and its folder with it.
+#[test]
+fn a_closed_database_holds_nothing_of_the_log_that_it_removed() {
+    let (dir, path) = scratch();
+    let db = Database::open(&path, OpenOptions::new()).unwrap();
+    add(&db, "a");
+    let log = log_folder(&path).canonicalize().unwrap();
+    let open_there = || {
+        let links =
+            fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        links.filter(|link| link.starts_with(&log)).count()
+    };
+    assert!(open_there() > 0);
+    db.close().unwrap();
+    assert_eq!(open_there(), 0);
+    assert_eq!(entries(dir.path()), ["a.kitedb"]);
+}
+
 #[test]
 fn dropping_the_last_handle_closes_the_database() {
     let (dir, path) = scratch();
