@@ -12,7 +12,9 @@ mod fields;
 
 use fields::Fields;
 pub(crate) use fields::bounded;
-use std::{fmt, io, path::Path, sync::Arc};
+
+use crate::printable::printable;
+use std::{borrow::Cow, fmt, io, path::Path, sync::Arc};
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -208,8 +210,16 @@ pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
+/// A message that may repeat what somebody gave.
+fn shown(message: String) -> Box<str> {
+    match printable(&message) {
+        Cow::Borrowed(_) => message.into(),
+        Cow::Owned(shown) => shown.into(),
+    }
+}
+
 impl Error {
-    /// An error of `code` whose `message` says what was wrong and what to do.
+    /// An error of `code` whose `message` says what was wrong and what to do. It is one line: see [`printable`].
     pub fn new(code: ErrorCode, message: impl fmt::Display) -> Self {
         Self::from_parts(code, message.to_string(), None)
     }
@@ -242,7 +252,7 @@ impl Error {
     }
 
     fn from_parts(code: ErrorCode, message: String, source: Option<Arc<io::Error>>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), fields: Fields::default(), source }))
+        Self(Box::new(Inner { code, message: shown(message), fields: Fields::default(), source }))
     }
 
     /// As [`Error::io`], on a file or folder that the database has: that it is not there is damage.
@@ -303,14 +313,14 @@ impl Error {
     /// The same error with `what` put behind its message.
     #[must_use]
     pub(crate) fn and(mut self, what: impl fmt::Display) -> Self {
-        self.0.message = format!("{}; {what}", self.0.message).into();
+        self.0.message = shown(format!("{}; {what}", self.0.message));
         self
     }
 
     /// The same error with `context` put before its message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.0.message = format!("{context}: {}", self.0.message).into();
+        self.0.message = shown(format!("{context}: {}", self.0.message));
         self
     }
 }

@@ -36,6 +36,7 @@ mod lock;
 mod log;
 mod metrics;
 mod pool;
+mod printable;
 mod replication;
 mod shell;
 mod state;
@@ -65,6 +66,7 @@ pub use metrics::{
     CacheLayerMetrics, CacheMetrics, Check, DataMetrics, EngineMetrics, HealthCheck, MemoryMetrics, Metrics,
     MvccMetrics, PrimaryMetrics, ReplicaLagMetrics, ReplicaMetrics, ReplicationMetrics,
 };
+pub use printable::printable;
 pub use replication::{
     ComparedState, Comparison, Copied, Cursor, ExportedFrame, ExportedPage, ExportedSnapshot, FenceStatus,
     FollowerOptions, Hold, HoldReason, HoldState, LeftBehind, LeftBehindBy, LogGap, LogGapReason, LogWatch,

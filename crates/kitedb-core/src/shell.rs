@@ -1,5 +1,6 @@
 //! Commands that a message shows: what is copied out of it runs as it stands. Every message makes them here.
 
+use crate::printable::is_unshown;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -31,11 +32,6 @@ impl fmt::Display for ShellWord<'_> {
             write!(f, "'{here}{}'", text.replace('\'', r"'\''"))
         }
     }
-}
-
-/// Whether a terminal does not show that character as it is.
-fn is_unshown(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The name of these bytes as `$'..'`.

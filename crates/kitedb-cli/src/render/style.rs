@@ -1,7 +1,7 @@
 //! The few styles there are, and text that carries one.
 
 use anstyle::{AnsiColor, Style};
-use kitedb_core::shell_word;
+use kitedb_core::{printable, shell_word};
 use std::{
     fmt::{self, Display},
     path::Path,
@@ -23,22 +23,14 @@ impl<T: Display> Display for Styled<T> {
     }
 }
 
-/// Text out of a database or a file, made safe to show: control characters could otherwise steer the terminal.
+/// Text out of a database or a file, made safe to show: see [`printable`].
 pub fn clean(text: &str) -> String {
-    if !text.chars().any(is_hostile) {
-        return text.to_owned();
-    }
-    text.chars().flat_map(|c| if is_hostile(c) { c.escape_default().collect() } else { vec![c] }).collect()
+    printable(text).into_owned()
 }
 
 /// A path in a command that is shown, made safe to show: it can be copied into a shell.
 pub fn word(path: &Path) -> String {
     clean(&shell_word(path).to_string())
-}
-
-/// Control characters, and those that turn the direction of text around.
-fn is_hostile(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
