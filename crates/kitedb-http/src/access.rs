@@ -2,10 +2,8 @@
 
 use crate::auth::Caller;
 use axum::{
-    Router,
     body::HttpBody,
     extract::{ConnectInfo, Request},
-    middleware::{Next, from_fn},
     response::Response,
 };
 use std::net::SocketAddr;
@@ -17,33 +15,41 @@ const TARGET: &str = "kitedb::access";
 /// Bytes of a path, and of a method, that are told at most.
 const MAX_LENGTH: usize = 512;
 
-/// A router whose requests are told of. What a request shows of credentials, its query and its other headers stay out of it.
-pub(crate) fn logged(router: Router) -> Router {
-    router.layer(from_fn(log))
+/// A request that is told of. What it shows of credentials, its query and its other headers stay out of it.
+pub(crate) struct Entry {
+    began: Instant,
+    method: String,
+    path: String,
+    peer: Option<SocketAddr>,
 }
 
-async fn log(request: Request, next: Next) -> Response {
-    if !tracing::enabled!(target: TARGET, Level::INFO) {
-        return next.run(request).await;
+impl Entry {
+    /// `None`: nobody listens.
+    pub fn of(request: &Request) -> Option<Self> {
+        if !tracing::enabled!(target: TARGET, Level::INFO) {
+            return None;
+        }
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+        let method = shortened(request.method().as_str()).to_owned();
+        Some(Self { began: Instant::now(), method, path: shortened(request.uri().path()).to_owned(), peer })
     }
-    let began = Instant::now();
-    let method = shortened(request.method().as_str()).to_owned();
-    let path = shortened(request.uri().path()).to_owned();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let response = next.run(request).await;
-    let who = response.extensions().get::<Caller>().and_then(Caller::name);
-    // Texts are told as values and not by `display`, so that what shows them can quote them.
-    tracing::info!(
-        target: TARGET,
-        method,
-        path,
-        status = response.status().as_u16(),
-        ms = began.elapsed().as_micros() as f64 / 1000.0,
-        peer = peer.map(display),
-        who,
-        bytes = response.body().size_hint().exact(),
-    );
-    response
+
+    /// It is answered by that.
+    pub fn answered(self, response: &Response) {
+        let Self { began, method, path, peer } = self;
+        let who = response.extensions().get::<Caller>().and_then(Caller::name);
+        // Texts are told as values and not by `display`, so that what shows them can quote them.
+        tracing::info!(
+            target: TARGET,
+            method,
+            path,
+            status = response.status().as_u16(),
+            ms = began.elapsed().as_micros() as f64 / 1000.0,
+            peer = peer.map(display),
+            who,
+            bytes = response.body().size_hint().exact(),
+        );
+    }
 }
 
 fn shortened(text: &str) -> &str {

@@ -41,7 +41,7 @@ pub use serve::{ServeError, ServeOptions, Served, Server, TlsFiles};
 use axum::Router;
 use kitedb_core::{Database, OpenOptions};
 use node::Node;
-use routes::App;
+use routes::{App, Parts, guard};
 use std::{path::PathBuf, sync::Arc};
 
 /// The runbook's endpoints, and those of the graph, for a database that this process has open.
@@ -52,7 +52,7 @@ use std::{path::PathBuf, sync::Arc};
 /// # Errors
 /// Options that cannot be meant.
 pub fn router(database: Database, auth: &AuthOptions) -> Result<Router, ConfigError> {
-    Ok(access::logged(router_of(Node::held(database), auth)?))
+    router_of(Node::held(database), auth)
 }
 
 /// The same for a file that another process may have open. What is read is opened for each request, for reading only; what must write
@@ -65,12 +65,13 @@ pub fn router_beside(
     options: OpenOptions,
     auth: &AuthOptions,
 ) -> Result<Router, ConfigError> {
-    Ok(access::logged(router_of(Node::beside(path.into(), Box::new(options)), auth)?))
+    router_of(Node::beside(path.into(), Box::new(options)), auth)
 }
 
 fn router_of(node: Node, auth: &AuthOptions) -> Result<Router, ConfigError> {
     let authorizer = Arc::new(auth::Authorizer::new(auth)?);
-    Ok(routes::routes(App { node, authorizer, ready_lag: App::READY_LAG, stopping: None }))
+    let app = Parts { node, authorizer, ready_lag: App::READY_LAG, stopping: None };
+    Ok(guard::front(routes::routes(app.into()), None))
 }
 
 /// The code in the README compiles and runs.

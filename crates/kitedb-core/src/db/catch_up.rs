@@ -1,13 +1,11 @@
 //! A handle that was opened for reading only shows the state of that moment. Here it is told whether more was published since,
 //! and shows that, too, where the log that it has read goes on: otherwise another one has to be opened.
 
-use super::engine::Engine;
+use super::{engine::Engine, read_on::ReadOn};
 use crate::{
     error::{Error, Result},
     graph::LogIndex,
-    io::OpenMode,
     log::{Control, FrameRef, LogPage, LogReader, PageLimits},
-    store::Store,
 };
 use std::sync::Arc;
 
@@ -18,7 +16,7 @@ const PIECE: usize = 1 << 20;
 enum Since {
     Nothing,
     /// What follows in its log, as this control file says.
-    InItsLog(Box<Control>),
+    InItsLog(Arc<Control>),
     /// What its log does not tell: a checkpoint or the end of a writer, another file or another log, a fence.
     Elsewhere,
 }
@@ -27,16 +25,22 @@ impl Engine {
     /// Whether nothing was published that this view does not show: that of a handle that only reads is of the moment of its open,
     /// or of when it caught up last.
     pub(crate) fn shows_newest(&self) -> Result<bool> {
-        Ok(matches!(self.published_since()?, Since::Nothing))
+        let since = match self.read_on.try_lock() {
+            Some(mut read_on) => self.published_since(&mut read_on)?,
+            // It is being caught up, which is not waited for.
+            None => self.published_since(&mut ReadOn::default())?,
+        };
+        Ok(matches!(since, Since::Nothing))
     }
 
-    fn published_since(&self) -> Result<Since> {
+    fn published_since(&self, read_on: &mut ReadOn) -> Result<Since> {
         if !self.options.read_only {
             return Ok(Since::Nothing);
         }
         let io = |e| Error::io("look at", &self.path, e);
-        let now = Store::peek(&self.env, &self.path)?;
-        let same_file = now.file.identity().map_err(io)? == self.store.file().identity().map_err(io)?;
+        let there = self.env.disk.identity(&self.path).map_err(io)?;
+        let same_file = there == self.store.file().identity().map_err(io)?;
+        let now = self.store.peek_here()?;
         if !same_file || now.generation != self.store.generation() || self.opened.is_damaged() {
             return Ok(Since::Elsewhere);
         }
@@ -44,33 +48,33 @@ impl Engine {
         if !now.log.open || self.opened.has_read_to_end() {
             return Ok(Since::Nothing);
         }
-        let control = Control::open(&*self.env.disk, &self.log_dir, OpenMode::Read)?;
-        Ok(match control {
+        Ok(match read_on.control(&*self.env.disk, &self.log_dir)? {
             None => Since::Elsewhere,
             Some(control) if self.has_another_part(&control)? => Since::Elsewhere,
             Some(control) if control.published() <= self.published() => Since::Nothing,
-            Some(control) => Since::InItsLog(Box::new(control)),
+            Some(control) => Since::InItsLog(control),
         })
     }
 
     /// Shows all that was published by now, if the log of this view tells it; whether it does. Each frame is verified, and its digest
     /// is compared with that of the state that it makes, as by an open.
     pub(crate) fn catch_up(&self) -> Result<bool> {
-        let mut reader = self.read_on.lock();
-        let control = match self.published_since()? {
+        let mut read_on = self.read_on.lock();
+        let control = match self.published_since(&mut read_on)? {
             Since::Nothing => return Ok(true),
             Since::Elsewhere => return Ok(false),
-            Since::InItsLog(control) => *control,
+            Since::InItsLog(control) => control,
         };
         let log = control.current_log();
         if (log.log_id, log.file_id) != (self.store.log_link().id, self.store.file_id()) {
             return Ok(false);
         }
         let through = control.published();
-        let known = reader.take().filter(|reader| reader.control().is_current(&*self.env.disk));
-        let reader = reader.insert(match known {
+        // One of another control file reads another log.
+        let known = read_on.reader.take().filter(|reader| Arc::ptr_eq(reader.control(), &control));
+        let reader = read_on.reader.insert(match known {
             Some(known) => known,
-            None => LogReader::with_control(&self.env, &self.log_dir, Arc::new(control))?,
+            None => LogReader::with_control(&self.env, &self.log_dir, control)?,
         });
         while self.published() < through {
             let limits = PageLimits { max_frames: usize::MAX, max_bytes: PIECE, through };

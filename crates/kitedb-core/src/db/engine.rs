@@ -12,6 +12,7 @@ mod replication_state;
 use super::{
     jobs::Jobs,
     options::{OpenOptions, ReplicationRole, SyncMode},
+    read_on::ReadOn,
     signal::Signal,
     stored::levels_of,
 };
@@ -20,7 +21,7 @@ use crate::{
     graph::{Digest, Epoch, LogIndex},
     io::Env,
     lock::Mutex,
-    log::{Appender, Control, LogReader, WriterId},
+    log::{Appender, Control, WriterId},
     state::Names,
     store::{HistoryEntry, LogKind, LogLink, Manifest, Store},
 };
@@ -77,7 +78,7 @@ pub(crate) struct Engine {
     /// What is counted and measured.
     pub(super) measures: Measures,
     /// Where one that only reads goes on in its log, once it has; who holds the lock is the only one that applies frames.
-    pub(super) read_on: Mutex<Option<LogReader>>,
+    pub(super) read_on: Mutex<ReadOn>,
     /// Why nothing is written any more.
     pub(super) poison: Poison,
     closed: AtomicBool,

@@ -43,6 +43,7 @@ mod promote;
 mod publish;
 mod published_log;
 mod read;
+mod read_on;
 mod recovery;
 mod repair;
 mod revive;

@@ -62,8 +62,8 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/reach", get(reach::reach))
         .route("/stats", get(stats::stats));
     let writes = Router::new().route("/batch", post(batch::batch));
-    guard::requires(Scope::Read, reads)
-        .merge(guard::requires(Scope::Write, writes))
+    guard::requires(app, Scope::Read, reads)
+        .merge(guard::requires(app, Scope::Write, writes))
         .with_state(Graph { app: app.clone(), waits: Arc::default() })
 }
 

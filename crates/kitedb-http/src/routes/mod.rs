@@ -22,26 +22,41 @@ use crate::{
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state},
-    response::Response,
     routing::{get, post},
 };
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 use tokio::sync::watch;
 
 /// Bytes of a body at most.
 const MAX_BODY: usize = 2 << 20;
 
-/// What every route has at hand.
+/// What every route has at hand. It is cloned for each request, more than once.
 #[derive(Debug, Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
     pub node: Node,
     pub authorizer: Arc<Authorizer>,
     /// A replica that is more frames behind its source is not ready.
     pub ready_lag: u64,
     /// Whether the server is to end; `None`: nobody says so.
     pub stopping: Option<watch::Receiver<bool>>,
+}
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl App {
@@ -63,9 +78,9 @@ impl App {
     }
 }
 
-/// All routes.
+/// All routes; [`guard::front`] is to stand before them.
 pub(crate) fn routes(app: App) -> Router {
-    let scraped = guard::requires(Scope::Metrics, Router::new().route("/metrics", get(metrics::prometheus)));
+    let scraped = guard::requires(&app, Scope::Metrics, Router::new().route("/metrics", get(metrics::prometheus)));
     let followed = Router::new()
         .route("/snapshot/latest", get(snapshot::latest))
         .route("/log", get(log::page))
@@ -75,36 +90,20 @@ pub(crate) fn routes(app: App) -> Router {
         .route("/pull", post(pull::pull))
         .route("/reseed", post(reseed::reseed))
         .route("/promote", post(promote::promote));
-    let replication = Router::new()
-        .route("/status", get(status::status))
+    let replication = guard::identifies(&app, Router::new().route("/status", get(status::status)))
         .merge(scraped.clone())
-        .merge(guard::requires(Scope::Follow, followed))
-        .merge(guard::requires(Scope::Admin, administered));
+        .merge(guard::requires(&app, Scope::Follow, followed))
+        .merge(guard::requires(&app, Scope::Admin, administered));
     Router::new()
         .nest("/api/replication", replication)
         .nest("/api/graph", graph::routes(&app))
         .merge(scraped)
-        .fallback(async || Failure::no_such_route())
-        .layer(from_fn_with_state(app.clone(), guard::identify))
+        .merge(guard::identifies(&app, Router::new().fallback(async || Failure::no_such_route())))
         // They are everybody's: nobody is asked who he is, so that nobody is refused for a credential that does not do.
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::document))
         .method_not_allowed_fallback(async || Failure::no_such_method())
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(guard::refuse_pages))
-        .layer(axum::middleware::map_response(unstored))
         .with_state(app)
-}
-
-/// What is answered is of this moment, and for whoever asked.
-pub(crate) async fn unstored(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
-    response
 }

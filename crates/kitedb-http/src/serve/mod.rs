@@ -10,12 +10,12 @@ mod tls;
 pub use environment::{ServeOptions, TlsFiles};
 
 use crate::{
-    AuthMode, ConfigError, access,
+    AuthMode, ConfigError,
     auth::Authorizer,
     node::{CALLS, Node},
-    routes::{self, App, guard},
+    routes::{self, App, Parts, guard},
 };
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 use kitedb_core::{Database, OpenOptions};
 use listener::{Listener, Place};
 use std::{
@@ -107,29 +107,25 @@ impl Server {
         options.require_safe(inherited.is_some(), only_here)?;
         let authorizer = Arc::new(Authorizer::new(&options.auth)?);
         let (stop, stopped) = watch::channel(false);
-        let app = |served| App {
-            node: match served {
+        let app = |served| {
+            let node = match served {
                 Served::Held(database) => {
                     warn_if_fenced(&database);
                     Node::held(database)
                 }
                 Served::Beside(path, with) => Node::beside(path, with),
-            },
-            authorizer: authorizer.clone(),
-            ready_lag: options.ready_lag,
-            stopping: Some(stopped.clone()),
+            };
+            let stopping = Some(stopped.clone());
+            Parts { node, authorizer: authorizer.clone(), ready_lag: options.ready_lag, stopping }.into()
         };
-        let mut router = router_of(&app)?;
+        let router = router_of(&app)?;
         let at_socket = match &inherited {
             Some((_, place)) => place.is_socket(),
             None => options.socket.is_some(),
         };
         // No page reaches a socket in the file system.
-        if options.auth.effective_mode()? == AuthMode::None && !at_socket {
-            let host: Arc<str> = options.host.as_str().into();
-            router = router.layer(from_fn_with_state(host, guard::refuse_names));
-        }
-        let router = access::logged(router);
+        let named = options.auth.effective_mode()? == AuthMode::None && !at_socket;
+        let router = guard::front(router, named.then(|| options.host.as_str().into()));
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         let (listener, place) = match (inherited, &options.socket) {
             (Some(inherited), _) => inherited,

@@ -7,11 +7,7 @@ use crate::{
     error::Failure,
     routes::{self, App, guard, health, metrics},
 };
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state},
-    routing::get,
-};
+use axum::{Router, routing::get};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What a segment of a path has as it is.
@@ -35,20 +31,19 @@ pub(super) fn require_names(served: &[(String, Served)]) -> Result<(), ConfigErr
 pub(super) fn routes(all: Vec<(String, App)>) -> Router {
     let apps: Vec<App> = all.iter().map(|(_, app)| app.clone()).collect();
     let scraped = Router::new().route("/metrics", get(metrics::of_all)).with_state(apps.clone());
-    let mut scraped = guard::requires(Scope::Metrics, scraped);
     // All of them have the same authorizer.
-    if let Some(app) = apps.first() {
-        scraped = scraped.layer(from_fn_with_state(app.clone(), guard::identify));
-    }
+    let scraped = match apps.first() {
+        Some(app) => guard::requires(app, Scope::Metrics, scraped),
+        None => Router::new(),
+    };
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(move || health::all_ready(apps.clone())))
         .merge(scraped)
         .fallback(async || Failure::no_such_route())
-        .method_not_allowed_fallback(async || Failure::no_such_method())
-        .layer(from_fn(guard::refuse_pages));
+        .method_not_allowed_fallback(async || Failure::no_such_method());
     let named = |router: Router, (name, app): (String, App)| {
         router.nest(&format!("/db/{}", utf8_percent_encode(&name, UNRESERVED)), routes::routes(app))
     };
-    all.into_iter().fold(open, named).layer(axum::middleware::map_response(routes::unstored))
+    all.into_iter().fold(open, named)
 }

@@ -258,6 +258,15 @@ impl Control {
         (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }
 
+    /// Reads the words anew where they are not mapped. Whether this is the control file at its path still, so that they count.
+    pub fn is_seen_anew(&self, disk: &dyn Disk) -> bool {
+        let current = self.is_current(disk);
+        if current {
+            self.look_again();
+        }
+        current
+    }
+
     /// Where the words are not mapped, because this may not write to them: reads them anew, as far as that goes.
     fn look_again(&self) {
         if self.shared {
