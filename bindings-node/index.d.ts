@@ -646,6 +646,8 @@ export interface WatchOptions extends SignalOption {
 export interface Transaction<I extends Integer = number> extends GraphReader<I>, GraphWriter<I>, Disposable, AsyncDisposable {
   /** Whether it was held for longer than `maxPinMs` allows: it does not commit. */
   readonly isExpired: boolean;
+  /** How many bytes of the log its commit takes so far: 64 MiB is all that a transaction may. */
+  readonly logBytes: number;
   /**
    * Makes the changes visible and, by the sync mode, durable. Returns the token that names them. Throws `CONFLICT` if another
    * transaction that committed first wrote what this one writes; `OUTCOME_UNKNOWN`, `STALE_PRIMARY`, `FINISHED`.
@@ -653,7 +655,10 @@ export interface Transaction<I extends Integer = number> extends GraphReader<I>,
   commit(): string;
   /** The same, with the token as `epoch:log_index`; null unless the database is a primary. */
   commitWithToken(): string | null;
-  /** As `commit`, without blocking. However many are under way, no thread waits for them, and they share syncs. */
+  /**
+   * As `commit`, without blocking. However many are under way, no thread waits for them, and they share syncs; one of more than 64 KiB
+   * is put into the log by a thread of Node's pool.
+   */
   commitAsync(options?: SignalOption): Promise<string>;
   /** Puts the changes into the log, and returns what ends when they are durable and visible. */
   submit(): Pending;

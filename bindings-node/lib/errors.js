@@ -12,9 +12,15 @@ class KiteDbError extends Error {
 }
 Object.defineProperty(KiteDbError.prototype, 'name', { value: 'KiteDbError', configurable: true, writable: true });
 
+/** A text that may repeat what somebody gave, as one line that steers no terminal: as the engine writes its own. */
+function printable(text) {
+  return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (c) => ESCAPES[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
+}
+const ESCAPES = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
 /** A wrong argument, as the engine calls it. */
 function invalid(message) {
-  return Object.assign(new TypeError(message), { code: 'INVALID_ARGUMENT', kind: 'input', retryable: false });
+  return Object.assign(new TypeError(printable(message)), { code: 'INVALID_ARGUMENT', kind: 'input', retryable: false });
 }
 
 /** An integer that no number of JavaScript says exactly; `where` it is, between commas, if that is known. */
@@ -34,7 +40,7 @@ function placed(error, place) {
   if (error?.[INTEGER] === undefined) return error;
   const { integer, where } = error[INTEGER];
   const more = unsafe(integer, where === '' ? `, ${place},` : `${where.slice(0, -1)} of ${place},`);
-  error.message = more.message;
+  error.message = printable(more.message);
   error[INTEGER] = more[INTEGER];
   return error;
 }
@@ -47,4 +53,4 @@ function aborted(signal, message = 'cancelled: its caller ended it') {
   return error;
 }
 
-module.exports = { KiteDbError, aborted, invalid, placed, unsafe };
+module.exports = { KiteDbError, aborted, invalid, placed, printable, unsafe };

@@ -2,6 +2,7 @@
 // Dates, times and durations. Small immutable objects; their text is the engine's.
 
 const { invalid } = require('./errors.js');
+const { isDate } = process.getBuiltinModule('node:util').types;
 
 const inspect = Symbol.for('nodejs.util.inspect.custom');
 
@@ -266,7 +267,7 @@ const byTemporal = {
 function write(w, value) {
   let found = value;
   if (!(value instanceof Temporal)) {
-    if (value instanceof Date) {
+    if (isDate(value)) {
       found = DateTime.fromJSDate(value);
     } else {
       const type = byTemporal[Object.prototype.toString.call(value).slice(8, -1)];

@@ -41,6 +41,12 @@ class Transaction extends GraphReader {
     return call('is_expired', w).bool();
   }
 
+  get logBytes() {
+    const w = begin();
+    w.handle(this[HANDLE]);
+    return call('log_bytes', w).u64();
+  }
+
   commit() {
     const r = commit(this, false);
     return r.optional(r.text);

@@ -2,8 +2,10 @@
 // Writes the arguments of an operation: see crates/kitedb-napi/src/wire/mod.rs.
 
 const { Buffer } = process.getBuiltinModule('node:buffer');
+// They know what it is of another realm, too: of a worker's message, or a test runner's.
+const { isFloat32Array, isMap, isUint8Array } = process.getBuiltinModule('node:util').types;
 const { native, ops, shared } = require('./native.js');
-const { KiteDbError, invalid } = require('./errors.js');
+const { KiteDbError, invalid, printable } = require('./errors.js');
 const temporal = require('./temporal.js');
 
 const INLINE = 0xffffffff;
@@ -12,10 +14,11 @@ const I64_MIN = -(2n ** 63n);
 const I64_MAX = 2n ** 63n - 1n;
 const U64_MAX = 2n ** 64n - 1n;
 
-// How deep lists and maps may be nested, and how many bytes a value takes at most: the engine says it.
+// How deep lists and maps may be nested, and how many bytes a value and a transaction take at most: the engine says it.
 native.call(ops.limits, 0);
 const maxDepth = shared.readUInt32LE(0);
 const maxBytes = shared.readUInt32LE(4);
+const maxTransaction = shared.readUInt32LE(8);
 
 /** A number that is a float, whatever it looks like. */
 class KiteFloat {
@@ -82,8 +85,12 @@ class TooLarge extends ValueFault {
 
   of(name) {
     const what = `${name}${this.path()} takes more than ${maxBytes >> 20} MiB, which is all that a value may: split it`;
-    return new KiteDbError('TRANSACTION_TOO_LARGE', 'input', false, what, {});
+    return tooLarge(what);
   }
+}
+
+function tooLarge(what) {
+  return new KiteDbError('TRANSACTION_TOO_LARGE', 'input', false, printable(what), {});
 }
 
 class Writer {
@@ -93,8 +100,9 @@ class Writer {
     this.numbers = [];
     /** Whether every number is a float now. */
     this.floating = false;
-    /** How many bytes the engine takes at least for the value that is written, as far as it is. */
+    /** How many bytes the engine takes at least for the value that is written, as far as it is; and for all of them. */
     this.taken = 0;
+    this.whole = 0;
     this.reset(shared);
   }
 
@@ -106,6 +114,7 @@ class Writer {
     }
     this.at = 0;
     this.taken = 0;
+    this.whole = 0;
     this.told = null;
     this.nth = 0;
     if (this.row.length > 0) {
@@ -287,7 +296,7 @@ class Writer {
 
   /** A vector: a Float32Array, or an array of numbers. */
   vector(value, what) {
-    const vector = value instanceof Float32Array ? value : floatsOf(value, what);
+    const vector = isFloat32Array(value) ? value : floatsOf(value, what);
     const length = lengthOf.call(vector);
     if (length === 0 && isDetached(vector)) throw what === undefined ? new ValueFault(`a vector ${DETACHED}`) : invalid(`${what} is one ${DETACHED}`);
     this.u32(length);
@@ -326,6 +335,10 @@ class Writer {
   take(bytes) {
     this.taken += bytes;
     if (this.taken > maxBytes) throw new TooLarge();
+    this.whole += bytes;
+    if (this.whole > maxTransaction) {
+      throw tooLarge(`what is given takes more than ${maxTransaction >> 20} MiB, which is all that a transaction may: split it, or use a bulk loader`);
+    }
   }
 
   nested(value, depth) {
@@ -386,16 +399,16 @@ class Writer {
           throw error instanceof ValueFault ? error.within(`[${nth}]`) : error;
         }
       }
-    } else if (value instanceof Uint8Array) {
+    } else if (isUint8Array(value)) {
       this.u8(6);
       this.blob(value);
-    } else if (value instanceof Float32Array) {
+    } else if (isFloat32Array(value)) {
       this.u8(7);
       this.take(lengthOf.call(value) * 4);
       this.vector(value);
     } else if (value instanceof KiteFloat) {
       this.float(value.value);
-    } else if (value instanceof Map) {
+    } else if (isMap(value)) {
       const entries = [...value];
       this.map(entries, entries.length, depth);
     } else if (temporal.write(this, value)) {
@@ -427,7 +440,7 @@ class Writer {
   /** Properties by name, from an object or a Map. */
   props(props, floats) {
     if (props === undefined || props === null) return this.u32(0);
-    if (props instanceof Map) {
+    if (isMap(props)) {
       const entries = [...props];
       this.u32(entries.length);
       for (const [name, value] of entries) this.prop(name, value, floats);

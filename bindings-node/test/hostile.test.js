@@ -3,6 +3,7 @@
 
 const { test } = require('node:test');
 const { spawnSync } = require('node:child_process');
+const { runInNewContext } = require('node:vm');
 const { join } = require('node:path');
 const { assert, fails, failsLater, folder, kitedb, memory } = require('./support.js');
 
@@ -665,4 +666,74 @@ test('errors name what is there in JavaScript', (t) => {
   reader.close();
   const day = kitedb.LocalDate.parse('2020-01-01');
   assert.throws(() => day < day, /ask equals\(\).*toTemporal\(\)/);
+});
+
+test('what is given of another realm is what it is here', (t) => {
+  const db = memory(t);
+  const made = runInNewContext(
+    '({ bytes: new Uint8Array([1, 2]), vector: new Float32Array([0.5]), map: new Map([["a", [1n]]]), date: new Date(5), plain: { b: null } })',
+  );
+  const id = db.createNode({ props: { ...made, list: Object.values(made) } });
+  const props = db.nodeProps(id);
+  const wanted = { bytes: Uint8Array.of(1, 2), vector: Float32Array.of(0.5), map: { a: [1] }, date: kitedb.DateTime.fromJSDate(new Date(5)), plain: { b: null } };
+  assert.deepEqual(props, { ...wanted, list: Object.values(wanted) });
+  db.upsertNode('m', runInNewContext('new Map([["x", 1]])'));
+  assert.deepEqual(db.nodeWithKey('m').props, { x: 1 });
+  const tx = db.begin();
+  tx.setNodeVector(id, 'v', made.vector);
+  tx.commit();
+  assert.deepEqual(db.nodeVector(id, 'v'), Float32Array.of(0.5));
+});
+
+test('no error steers a terminal, or takes more than its line', (t) => {
+  const db = memory(t);
+  const evil = '\x1b[31mred\r\nline\u202etwo';
+  const shown = String.raw`\u{1b}[31mred\r\nline\u{202e}two`;
+  db.createNode({ key: evil });
+  class Evil {
+    static get name() {
+      return evil;
+    }
+  }
+  const tries = [
+    () => db.createNode({ key: evil }),
+    () => db.createNode({ props: { [evil]: undefined } }),
+    () => db.createNode({ props: { [evil]: { [evil]: Symbol('s') } } }),
+    () => db.createNode({ props: { a: new Evil() } }),
+    () => db.createNode({ [evil]: 1 }),
+    () => db.nodes({ [evil]: 1 }),
+    () => Database.open(join(dir, evil, 'x.kitedb')),
+    () => Database.open(join(dir, 'x.kitedb'), { [evil]: 1 }),
+    () => Database.open(join(dir, 'x.kitedb'), { syncMode: evil }),
+    () => kitedb.LocalDate.parse(evil),
+    () => db.waitForTokenOutcome(evil, 0),
+  ];
+  for (const attempt of tries) {
+    assert.throws(attempt, (error) => {
+      // eslint-disable-next-line no-control-regex
+      assert.doesNotMatch(error.message, /[\x00-\x1f\x7f-\x9f\u202e]/u, String(attempt));
+      assert.ok(error.message.includes(shown), `${attempt}: ${error.message}`);
+      return true;
+    });
+  }
+});
+
+test('what no transaction can hold is refused before all of it is copied', (t) => {
+  const db = memory(t);
+  const tx = db.begin();
+  const text = 'x'.repeat(8 << 20);
+  let read = 0;
+  const nodes = Array.from({ length: 40 }, () => ({
+    get props() {
+      read += 1;
+      return { text };
+    },
+  }));
+  fails(() => tx.createNodesBatch(nodes), 'TRANSACTION_TOO_LARGE', /split it/);
+  assert.ok(read <= 9, `${read} were read`);
+  // It changed nothing, and the transaction goes on.
+  assert.equal(tx.createNodesBatch(nodes.slice(0, 7)).length, 7);
+  assert.ok(tx.logBytes > 7 * text.length);
+  fails(() => tx.createNodesBatch(nodes.slice(0, 3)), 'TRANSACTION_TOO_LARGE');
+  tx.rollback();
 });

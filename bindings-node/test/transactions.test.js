@@ -2,7 +2,9 @@
 
 const { test } = require('node:test');
 const { join } = require('node:path');
-const { readdirSync } = require('node:fs');
+const { execFileSync } = require('node:child_process');
+const { closeSync, openSync, readdirSync } = require('node:fs');
+const { open } = require('node:fs/promises');
 const { assert, fails, failsLater, folder, kitedb, memory } = require('./support.js');
 
 const { Database } = kitedb;
@@ -351,4 +353,28 @@ test('where the function of a transaction ends it itself, the error says so', as
   fails(() => db.transactionWithRetry(3, (tx) => tx.rollback()), 'FINISHED', message);
   await failsLater(db.transactionAsync(async (tx) => { tx.createNode('b'); await tx.commitAsync(); }), 'FINISHED', message);
   assert.deepEqual(db.nodes().toArray().map((node) => node.key), ['a', 'b']);
+});
+
+test('a large commit that is awaited is put into the log by another thread, a small one at once', async (t) => {
+  const db = memory(t, { syncMode: 'off' });
+  // The first commit after an open makes the log, which takes another thread.
+  db.createNode('first');
+  // Whoever opens a pipe to read waits on a thread of the pool for who writes: until then nothing else is done there.
+  const pipes = Array.from({ length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) }, (_, n) => join(dir, `pipe${n}`));
+  execFileSync('mkfifo', pipes);
+  const opened = pipes.map((pipe) => open(pipe, 'r'));
+  const tx = db.begin();
+  const ids = tx.createNodesBatch(Array.from({ length: 10_000 }, (_, n) => `large${n}`));
+  assert.ok(tx.logBytes > 64 << 10);
+  const large = tx.commitAsync();
+  const small = db.begin();
+  const id = small.createNode('small');
+  const done = small.commitAsync();
+  const seen = { small: db.nodeExists(id), large: db.nodeExists(ids[0]) };
+  const writers = pipes.map((pipe) => openSync(pipe, 'w'));
+  await Promise.all([large, done]);
+  for (const file of await Promise.all(opened)) await file.close();
+  writers.forEach(closeSync);
+  assert.deepEqual(seen, { small: true, large: false });
+  assert.ok(db.nodeExists(ids[9_999]));
 });

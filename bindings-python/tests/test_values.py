@@ -1,6 +1,8 @@
 """What values become on the way."""
 
 import array
+import asyncio
+import copy
 import datetime
 import math
 import pickle
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kitedb
+import kitedb.aio
 
 UTC = datetime.timezone.utc
 
@@ -212,3 +215,48 @@ def _shared(value: Any, db: kitedb.Database = kitedb.Database.in_memory()) -> An
         back = tx.node_prop(node, "x")
         tx.rollback()
     return back
+
+
+def test_nodes_and_edges_are_pickled_and_copied(db: kitedb.Database) -> None:
+    with db.transaction() as tx:
+        vector = array.array("f", [0.5, -1.0])
+        ada = tx.create_node("ada", labels=["Person", "Poet"], props={"v": vector, "deep": [{"w": vector}], "at": datetime.date(1815, 12, 10)})
+        tx.add_edge(ada, "KNOWS", ada, {"v": vector, "n": None})
+    node, edge = db.node(ada), db.edge_between(ada, "KNOWS", ada)
+    assert node is not None and edge is not None
+    for element in (node, edge):
+        for again in (pickle.loads(pickle.dumps(element)), copy.deepcopy(element), copy.copy(element)):
+            assert again == element and type(again) is type(element)
+            assert isinstance(again.props["v"], memoryview) and again.props["v"].tolist() == [0.5, -1.0]
+    bare = pickle.loads(pickle.dumps(db.node(db.create_node())))
+    assert bare == kitedb.Node(bare.id) and bare != kitedb.Node(bare.id, "key")
+
+
+def test_what_lies_beneath_a_mask_is_no_value(db: kitedb.Database) -> None:
+    ada = db.create_node("ada")
+    masked = numpy.ma.MaskedArray(numpy.array([1, 2], "float32"), mask=[False, True])
+    for attempt in (
+        lambda: db.set_node_prop(ada, "x", masked),
+        lambda: db.set_node_prop(ada, "x", [masked]),
+        lambda: db.set_node_prop(ada, "x", numpy.ma.masked),
+        lambda: db.set_node_vector(ada, "v", masked),
+        lambda: db.neighbor_ids_batch(numpy.ma.MaskedArray(numpy.array([ada], "uint64"), mask=[True]), "out", kitedb.AllTypes),
+    ):
+        with pytest.raises(TypeError, match="masked"):
+            attempt()
+    db.set_node_prop(ada, "x", masked.filled(0))
+    assert db.node_prop(ada, "x").tolist() == [1.0, 0.0]
+
+
+def test_a_transaction_is_tried_at_least_once(db: kitedb.Database) -> None:
+    with pytest.raises(kitedb.InputError, match="attempts is 0: give a whole number from 1 on"):
+        db.transaction_with_retry(0, lambda tx: tx.create_node("never"))
+    with pytest.raises(kitedb.InputError, match="attempts is 0"):
+        db.retry(0)
+
+    async def never(tx: kitedb.aio.Transaction) -> None:
+        raise AssertionError
+
+    with pytest.raises(kitedb.InputError, match="attempts is 0"):
+        asyncio.run(kitedb.aio.Database(db).transaction_with_retry(0, never))
+    assert db.node_by_key("never") is None

@@ -64,6 +64,9 @@ AllTypes: _AllTypes
 @final
 class Node:
     """A node."""
+    def __new__(
+        cls, id: int, key: str | None = None, labels: tuple[str, ...] | None = None, props: dict[str, Any] | None = None
+    ) -> Self: ...
     @property
     def id(self) -> int:
         """Its id."""
@@ -106,6 +109,7 @@ class EdgeKey:
 @final
 class Edge:
     """An edge."""
+    def __new__(cls, src: int, type: str, dst: int, rank: int = 0, props: dict[str, Any] | None = None) -> Self: ...
     @property
     def src(self) -> int:
         """The node that it leads from."""
@@ -349,6 +353,9 @@ class Transaction(GraphWriter):
     @property
     def is_expired(self) -> bool:
         """Whether it was held for longer than `max_pin_ms` allows: it does not commit."""
+    @property
+    def log_bytes(self) -> int:
+        """How many bytes of the log its commit takes so far: 64 MiB is all that a transaction may."""
     def commit(self) -> str:
         """Makes the changes visible and, by the sync mode, durable. Returns the token that names them. Raises `ConflictError` if another
         transaction that committed first wrote what this one writes; `OUTCOME_UNKNOWN`, `STALE_PRIMARY`, `FINISHED`."""
@@ -357,7 +364,8 @@ class Transaction(GraphWriter):
     def submit(self) -> Pending:
         """Puts the changes into the log, and returns what ends when they are durable and visible."""
     def try_submit(self) -> Pending:
-        """As `submit`, where that need not wait. Raises `WOULD_BLOCK` where it would have to: the transaction is as before then."""
+        """As `submit`, where that takes next to no time: it need not wait, and has at most 64 KiB for the log. Raises `WOULD_BLOCK` where it
+        takes longer: the transaction is as before then."""
     def rollback(self) -> None:
         """Gives the changes up. Nothing happens the second time, nor after a commit."""
     def __enter__(self) -> Self: ...

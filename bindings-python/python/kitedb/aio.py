@@ -193,6 +193,11 @@ class Transaction(_kitedb.GraphWriter):
         """Whether it was held for longer than ``max_pin_ms`` allows: it does not commit."""
         return self._tx.is_expired
 
+    @property
+    def log_bytes(self) -> int:
+        """How many bytes of the log its commit takes so far: 64 MiB is all that a transaction may."""
+        return self._tx.log_bytes
+
     async def commit(self) -> str:
         """As :meth:`kitedb.Transaction.commit`. However many are under way, no thread waits for them, and they share syncs."""
         self._ended = True
@@ -449,7 +454,8 @@ class Database(_kitedb.GraphReader):
     ) -> R:
         """Awaits ``f`` with a transaction and commits that; where another transaction committed first what this one writes, ``f`` is
         called again on a new snapshot, at most ``attempts`` times in all."""
-        left = max(attempts, 1)
+        self._db.retry(attempts)  # It knows how many there may be.
+        left = attempts
         while True:
             left -= 1
             tx = self.begin(origin=origin)

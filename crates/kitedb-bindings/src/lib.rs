@@ -7,8 +7,10 @@ mod accent;
 mod failure;
 pub mod options;
 mod report;
+mod submit;
 
 pub use accent::{Accent, camel_case};
 pub use failure::Failure;
 pub use options::{Given, Members, Refused};
 pub use report::{Report, Told, exporter_state, sync_mode};
+pub use submit::submit_at_once;

@@ -1,7 +1,7 @@
 //! Ids and vectors of many nodes at once: in as any buffer or iterable, out as buffers that NumPy takes without a copy.
 
 use crate::{
-    buffers::{self, Number, format_of, numbers_in, push, reserve, room},
+    buffers::{self, Number, buffer_of, format_of, numbers_in, push, reserve, room},
     calls::{Id, enter},
     elements::{Types, Way},
     errors::{Outcome, wrong_type, wrong_value},
@@ -10,7 +10,7 @@ use crate::{
     writer::GraphWriter,
 };
 use kitedb::{EdgeKey, GraphRead, NodeId};
-use pyo3::{buffer::PyUntypedBuffer, prelude::*, types::PyMemoryView};
+use pyo3::{prelude::*, types::PyMemoryView};
 
 /// How many nodes are looked after before signals are looked at, and other threads may run.
 const PIECE: usize = 4096;
@@ -21,7 +21,7 @@ const FEW: usize = 64;
 pub fn ids_of(value: &Bound<'_, PyAny>, what: &str) -> Outcome<Vec<u64>> {
     enter();
     values::require_sequence(value, what, "give ids of nodes, as a list or an array has them")?;
-    let Ok(buffer) = PyUntypedBuffer::get(value) else {
+    let Ok(buffer) = buffer_of(value)? else {
         let mut ids = Vec::new();
         for id in value.try_iter()? {
             push(&mut ids, id?.extract::<Id>()?.0.0)?;
@@ -116,7 +116,7 @@ impl GraphReader {
 
 /// Vectors of one length, one after the other, and that length.
 fn rows_of(vectors: &Bound<'_, PyAny>, nodes: usize) -> Outcome<(Vec<f32>, usize)> {
-    let (floats, rows, length) = match PyUntypedBuffer::get(vectors) {
+    let (floats, rows, length) = match buffer_of(vectors)? {
         Ok(buffer) => {
             if !f32::is_in(&buffer) {
                 let format = format_of(&buffer);

@@ -3,6 +3,7 @@
 // The protocol is one of pointers: what it asks for stands in `__getbuffer__`, and nowhere else.
 #![allow(unsafe_code)]
 
+use crate::errors::{Outcome, wrong_type};
 use pyo3::{
     buffer::{Element, PyBuffer, PyUntypedBuffer},
     exceptions::{PyBufferError, PyMemoryError},
@@ -18,6 +19,20 @@ use std::{
 /// The format of a buffer, without what says that its numbers are as those of this machine.
 pub fn format_of(buffer: &PyUntypedBuffer) -> String {
     buffer.format().to_string_lossy().trim_start_matches(['@', '=', '<']).to_owned()
+}
+
+/// The buffer of a value, or why it has none.
+///
+/// # Errors
+/// `TypeError`: some of its numbers are masked, which the buffer does not tell.
+pub fn buffer_of(value: &Bound<'_, PyAny>) -> Outcome<PyResult<PyUntypedBuffer>> {
+    let buffer = PyUntypedBuffer::get(value);
+    // That of numpy.ma: what lies beneath a mask is no value.
+    if buffer.is_ok() && value.hasattr("mask")? {
+        let what = "a masked array is given, whose masked numbers would count: give its filled(), or its compressed()";
+        return Err(wrong_type(what));
+    }
+    Ok(buffer)
 }
 
 /// Numbers that a buffer can hold.

@@ -94,6 +94,14 @@ impl<'py> FromPyObject<'_, 'py> for Db<'py> {
     }
 }
 
+/// How often a transaction is tried.
+fn require_attempts(attempts: u32) -> kitedb::Result<u32> {
+    match attempts {
+        0 => Err(kitedb::Error::invalid("attempts is 0: give a whole number from 1 on")),
+        attempts => Ok(attempts),
+    }
+}
+
 #[pymethods]
 impl Database {
     #[new]
@@ -256,7 +264,7 @@ impl Database {
         f: &Bound<'py, PyAny>,
         origin: &str,
     ) -> Outcome<Bound<'py, PyAny>> {
-        let mut left = attempts.max(1);
+        let mut left = require_attempts(attempts)?;
         loop {
             left -= 1;
             let tx = self.begin(py, origin)?;
@@ -291,6 +299,7 @@ impl Database {
         slf: Bound<'py, Self>,
         #[pyo3(from_py_with = calls::whole)] attempts: u32,
     ) -> Outcome<Bound<'py, PyAny>> {
+        require_attempts(attempts)?;
         Ok(slf.py().import("kitedb._retry")?.getattr("decorator")?.call1((slf, attempts))?)
     }
 

@@ -1,7 +1,7 @@
 //! Nodes and edges as Python has them: copies, which are not changed by what happens to the graph.
 
 use crate::{
-    calls::{Entered, Id, enter},
+    calls::{self, Entered, Id, enter},
     errors::{Outcome, type_name, wrong_type, wrong_value},
     values::{self, Select, Spelled},
 };
@@ -34,6 +34,26 @@ pub struct Node {
 
 #[pymethods]
 impl Node {
+    #[new]
+    #[pyo3(signature = (id, key=None, labels=None, props=None))]
+    fn new<'py>(
+        py: Python<'py>,
+        id: u64,
+        key: Option<Bound<'py, PyString>>,
+        labels: Option<Bound<'py, PyTuple>>,
+        props: Option<Bound<'py, PyDict>>,
+    ) -> Self {
+        let labels = labels.unwrap_or_else(|| PyTuple::empty(py)).unbind();
+        let props = props.unwrap_or_else(|| PyDict::new(py)).unbind();
+        Self { _entered: Entered, id, key: key.map(Bound::unbind), labels, props }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, Self { id, key, labels, props, .. }) = (slf.py(), slf.get());
+        let (made, props) = pickled(props.bind(py))?;
+        Ok((made, (slf.get_type(), *id, key.as_ref(), labels, props).into_pyobject(py)?))
+    }
+
     #[classattr]
     fn __match_args__() -> (&'static str, &'static str, &'static str, &'static str) {
         ("id", "key", "labels", "props")
@@ -64,6 +84,12 @@ impl Node {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.props)
     }
+}
+
+/// What makes an element of a pickle, and its properties as they stand there.
+fn pickled<'py>(props: &Bound<'py, PyDict>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let pickles = props.py().import("kitedb._pickles")?;
+    Ok((pickles.getattr("element")?, calls::call(&pickles.getattr("portable")?, (props,), None)?))
 }
 
 fn texts_equal(py: Python<'_>, a: Option<&Py<PyString>>, b: Option<&Py<PyString>>) -> PyResult<bool> {
@@ -184,6 +210,26 @@ pub struct Edge {
 
 #[pymethods]
 impl Edge {
+    #[new]
+    #[pyo3(signature = (src, r#type, dst, rank=0, props=None))]
+    fn new<'py>(
+        py: Python<'py>,
+        src: u64,
+        r#type: Bound<'py, PyString>,
+        dst: u64,
+        rank: u64,
+        props: Option<Bound<'py, PyDict>>,
+    ) -> Self {
+        let props = props.unwrap_or_else(|| PyDict::new(py)).unbind();
+        Self { _entered: Entered, src, ty: r#type.unbind(), dst, rank, props }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, Self { src, ty, dst, rank, props, .. }) = (slf.py(), slf.get());
+        let (made, props) = pickled(props.bind(py))?;
+        Ok((made, (slf.get_type(), *src, ty, *dst, *rank, props).into_pyobject(py)?))
+    }
+
     #[classattr]
     fn __match_args__() -> (&'static str, &'static str, &'static str, &'static str, &'static str) {
         ("src", "type", "dst", "rank", "props")

@@ -10,6 +10,7 @@ use crate::{
     writer::GraphWriter,
 };
 use kitedb::{BulkLoader, ErrorCode, Pending, ReplicationRole, Token, TransactionHandle, ViewHandle};
+use kitedb_bindings::submit_at_once;
 use pyo3::{prelude::*, types::PyTuple};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,6 +60,12 @@ impl Transaction {
         }
     }
 
+    /// How many bytes of the log its commit takes so far: 64 MiB is all that a transaction may.
+    #[getter]
+    fn log_bytes(&self) -> Outcome<usize> {
+        Ok(self.tx.with(|tx| Ok(tx.log_bytes()))?)
+    }
+
     /// Makes the changes visible and, by the sync mode, durable. Returns the token that names them. Raises `ConflictError` if another
     /// transaction that committed first wrote what this one writes; `OUTCOME_UNKNOWN`, `STALE_PRIMARY`, `FINISHED`.
     fn commit(&self, py: Python<'_>) -> Outcome<String> {
@@ -77,9 +84,10 @@ impl Transaction {
         Ok(PyPending(py.detach(|| self.tx.submit())?))
     }
 
-    /// As `submit`, where that need not wait. Raises `WOULD_BLOCK` where it would have to: the transaction is as before then.
+    /// As `submit`, where that takes next to no time: it need not wait, and has at most 64 KiB for the log. Raises `WOULD_BLOCK` where it
+    /// takes longer: the transaction is as before then.
     fn try_submit(&self, py: Python<'_>) -> Outcome<PyPending> {
-        let pending = py.detach(|| self.tx.try_submit());
+        let pending = py.detach(|| submit_at_once(&self.tx));
         if !pending.as_ref().is_err_and(|e| e.code() == ErrorCode::WouldBlock) {
             self.ended.store(true, Ordering::Release);
         }

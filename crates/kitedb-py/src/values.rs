@@ -1,7 +1,7 @@
 //! Property values: what Python's become, and what Python is given.
 
 use crate::{
-    buffers::{format_of, numbers_in, push},
+    buffers::{buffer_of, format_of, numbers_in, push},
     calls::{caught, enter, entries},
     errors::{Fault, Outcome, type_name, wrong_type},
     temporal,
@@ -92,7 +92,7 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
             value => return value,
         }
     }
-    match PyUntypedBuffer::get(value) {
+    match buffer_of(value)? {
         Ok(buffer) => return of_buffer(value, &buffer),
         Err(e) if value.is_instance_of::<PyMemoryView>() => return Err(e.into()),
         Err(_) => {}
@@ -154,7 +154,7 @@ fn bytes_of<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 pub fn vector(value: &Bound<'_, PyAny>) -> Outcome<Vec<f32>> {
     enter();
     require_sequence(value, "a vector", "give numbers, as a list or an array has them")?;
-    if let Ok(buffer) = PyUntypedBuffer::get(value) {
+    if let Ok(buffer) = buffer_of(value)? {
         return match of_buffer(value, &buffer)? {
             Value::Vector(vector) => Ok(vector),
             _ => Err(wrong_type(

@@ -453,6 +453,7 @@ fn on_transaction(tx: &TransactionHandle, db: &Database, call: &str, args: &Args
         "submit" => return Ok(Outcome::Object(Object::Pending(tx.submit()?))),
         "rollback" => none(tx.rollback()),
         "is_expired" => tx.with(|tx| Ok(tx.is_expired()))?.into(),
+        "log_bytes" => (tx.with(|tx| Ok(tx.log_bytes()))? as u64).into(),
         call => {
             let mut answer = None;
             tx.with(|tx| {

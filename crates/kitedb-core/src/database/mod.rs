@@ -340,15 +340,21 @@ impl Database {
     }
 
     /// As [`Database::transaction`], running `f` again, on a new snapshot, when another transaction committed first what
-    /// this one writes ([`Error::is_conflict`]); at most `attempts` times in all, and at least once. What `f` itself fails with ends
+    /// this one writes ([`Error::is_conflict`]); at most `attempts` times in all. What `f` itself fails with ends
     /// it at once, and so does a commit that comes too late ([`ErrorCode::SnapshotExpired`]).
+    ///
+    /// # Errors
+    /// As [`Database::transaction`]; [`ErrorCode::InvalidArgument`]: `attempts` is 0.
     #[track_caller]
     pub fn transaction_with_retry<T, E: From<Error>>(
         &self,
         attempts: u32,
         mut f: impl FnMut(&mut Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut left = attempts.max(1);
+        if attempts == 0 {
+            return Err(Error::invalid("attempts is 0: give a whole number from 1 on").into());
+        }
+        let mut left = attempts;
         loop {
             left -= 1;
             match self.attempt(&mut f)? {

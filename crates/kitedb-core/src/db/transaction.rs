@@ -77,6 +77,9 @@ impl fmt::Debug for Transaction {
 }
 
 impl Transaction {
+    /// How many bytes of the log a transaction may take: 64 MiB.
+    pub const MAX_LOG_BYTES: usize = MAX_PAYLOAD;
+
     pub(crate) fn new(engine: Arc<Engine>, lease: Arc<Lease>, site: Site) -> Self {
         let held = engine.publication.hold_current(ReaderKind::Transaction, site);
         Self::on(engine, lease, held, None)
@@ -151,8 +154,8 @@ impl Transaction {
         self.overlay.apply(&base, mutation)
     }
 
-    /// The bytes of its frame so far.
-    pub(crate) fn log_bytes(&self) -> usize {
+    /// How many bytes of the log its commit takes so far: at most [`Transaction::MAX_LOG_BYTES`], and some for what stands before each.
+    pub fn log_bytes(&self) -> usize {
         self.buffer.len()
     }
 

@@ -8,7 +8,7 @@ use crate::{
     wire::{Reader, Writer},
 };
 use kitedb::{
-    Database, Token, View, Watch,
+    Database, Token, Transaction, View, Watch,
     graph::{MAX_DEPTH, MAX_VALUE_BYTES},
 };
 use std::sync::Arc;
@@ -62,10 +62,11 @@ pub fn held_count(c: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Ou
     Ok(())
 }
 
-/// How deep lists and maps may be nested, and how many bytes a value takes at most.
+/// How deep lists and maps may be nested, and how many bytes a value and a transaction take at most.
 pub fn limits(_: &Context<'_>, _: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     w.u32(MAX_DEPTH as u32);
     w.u32(MAX_VALUE_BYTES as u32);
+    w.u32(Transaction::MAX_LOG_BYTES as u32);
     Ok(())
 }
 

@@ -87,7 +87,7 @@ pub const OPS: &[(&str, Operation)] = operations! {
         edge edge_between edges_between edge_exists edge_prop degree counts labels etypes propkeys
         label_id etype_id propkey_id indexes neighbor_ids] []
     scans: [nodes_batch edges_batch edges_at_batch nodes_page edges_page neighbors_page] []
-    transaction: [rollback try_submit watch_pending poll is_expired] [commit submit wait]
+    transaction: [rollback try_submit watch_pending poll is_expired log_bytes] [commit submit wait]
     writes: [create_node create_nodes delete_node add_node_label remove_node_label set_node_prop delete_node_prop
         set_node_vector delete_node_vector add_edge add_parallel_edge add_edge_by_key add_edges delete_edge
         delete_edge_by_key delete_edges_between set_edge_prop set_edge_prop_by_key delete_edge_prop

@@ -8,6 +8,7 @@ use crate::{
     wire::{Reader, Writer},
 };
 use kitedb::ReplicationRole;
+use kitedb_bindings::submit_at_once;
 use std::{
     pin::pin,
     sync::Arc,
@@ -53,10 +54,16 @@ pub fn is_expired(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Ou
     Ok(())
 }
 
-/// Submits without waiting: the number of the commit, and its token. Where it would have to wait, the transaction stays.
+/// How many bytes of the log its commit takes so far.
+pub fn log_bytes(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
+    w.u64(c.handles.transaction(r.u64()?)?.with(|tx| Ok(tx.log_bytes()))? as u64);
+    Ok(())
+}
+
+/// Submits at once: the number of the commit, and its token. Where that would take a time, the transaction stays.
 pub fn try_submit(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Outcome {
     let number = r.u64()?;
-    let submitted = c.handles.transaction(number)?.try_submit();
+    let submitted = submit_at_once(&c.handles.transaction(number)?);
     if !submitted.as_ref().is_err_and(|e| e.code() == kitedb::ErrorCode::WouldBlock) {
         c.handles.remove(number);
     }
