@@ -1,15 +1,22 @@
 //! Import: from the text of a file to elements of a graph. The parsers are pure; [`sink::Sink`] alone writes.
 
+mod cell;
+pub mod columns;
 pub mod csv;
 pub mod edgelist;
 pub mod envelope;
 mod json;
 pub mod jsonl;
+mod kind;
 mod lines;
+pub mod notes;
 mod number;
 pub mod progress;
+mod python;
 mod rows;
 pub mod sink;
+pub mod tally;
+pub mod write;
 
 use crate::failure::Failure;
 use kitedb_core::{MAX_RANK, NodeId, Value, graph::NameKind};
@@ -64,6 +71,21 @@ impl<'a> Element<'a> {
     pub fn with_rank(mut self, given: Option<u64>) -> Self {
         if let Self::Edge { rank, .. } = &mut self {
             *rank = given;
+        }
+        self
+    }
+
+    /// As it is, with that text before every key.
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        fn put(key: &mut Cow<'_, str>, prefix: &str) {
+            key.to_mut().insert_str(0, prefix);
+        }
+        match &mut self {
+            Self::Name { .. } => {}
+            Self::Node { key, .. } => key.iter_mut().for_each(|key| put(key, prefix)),
+            Self::Edge { src, dst, .. } => {
+                [src, dst].into_iter().filter_map(End::key_mut).for_each(|key| put(key, prefix))
+            }
         }
         self
     }
@@ -139,11 +161,26 @@ pub enum End<'a> {
     Id(NodeId),
 }
 
-impl End<'_> {
+impl<'a> End<'a> {
+    fn key_mut(&mut self) -> Option<&mut Cow<'a, str>> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Id(_) => None,
+        }
+    }
+
     fn into_owned(self) -> End<'static> {
         match self {
             Self::Key(key) => End::Key(Cow::Owned(key.into_owned())),
             Self::Id(id) => End::Id(id),
+        }
+    }
+
+    /// Its key, if that names it.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Id(_) => None,
         }
     }
 
@@ -182,10 +219,5 @@ fn no_rank(given: impl std::fmt::Display) -> String {
     format!("the rank is {given}: give a whole number between 0 and {MAX_RANK}, or leave it out")
 }
 
-/// A key, type or label with the blanks around it taken off; `what` names it if nothing is left.
-fn name<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str>, String> {
-    match text.trim() {
-        "" => Err(format!("the {what} is empty")),
-        text => Ok(Cow::Borrowed(text)),
-    }
-}
+#[cfg(test)]
+mod fuzz;
