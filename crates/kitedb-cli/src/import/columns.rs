@@ -1,6 +1,6 @@
 //! What the columns of a table mean: by its header, plain or as Neo4j writes it, or by names that are given in its place.
 
-use super::{Element, Props, cell, kind::Kind, no_rank, rows::Row};
+use super::{Element, MAX_ITEMS, Props, cell, kind::Kind, no_rank, rows::Row, too_many};
 use kitedb_core::MAX_RANK;
 use std::{borrow::Cow, collections::HashSet};
 
@@ -208,7 +208,11 @@ impl Columns {
         }
         Ok(match &self.shape {
             Shape::Node { key, labels } => {
-                let labels = labels.map_or("", |at| row.get(at)).split(';').map(str::trim);
+                let labels = labels.map_or("", |at| row.get(at));
+                if labels.len() > MAX_ITEMS {
+                    return Err(too_many());
+                }
+                let labels = labels.split(';').map(str::trim);
                 let labels = labels.filter(|label| !label.is_empty()).map(Cow::Borrowed).collect();
                 Element::node(key.read(row, "key")?, labels, props)
             }

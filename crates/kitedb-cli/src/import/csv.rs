@@ -7,7 +7,10 @@ use super::{
     number::{NoNumber, Number},
     rows::{self, Row},
 };
-use crate::{failure::Failure, render::number::counted};
+use crate::{
+    failure::Failure,
+    render::{number::counted, style::clean},
+};
 use std::io::{self, BufRead};
 
 /// How a table is read.
@@ -30,7 +33,7 @@ pub fn read(
     accept: impl Fn(&Columns) -> Result<(), Failure>,
     visit: Visit<'_>,
 ) -> Result<Vec<String>, Failure> {
-    let bad = |what: String| failed(&io::Error::new(io::ErrorKind::InvalidData, what));
+    let bad = |what: String| failed(&io::Error::new(io::ErrorKind::InvalidData, clean(&what)));
     let mut notes = Vec::new();
     let mut columns = table.given().transpose().map_err(|what| bad(format!("--columns: {what}")))?;
     if let Some(columns) = &columns {
@@ -64,7 +67,8 @@ pub fn read(
         visit(Item { line, element })
     })?;
     let Some(columns) = columns else { return Err(bad("it is empty: a table begins with a header".to_owned())) };
-    let spaces: Vec<_> = columns.spaces().map(|space| format!("`{space}:`")).collect();
+    let mut spaces: Vec<_> = columns.spaces().map(|space| format!("`{space:.64}:`")).collect();
+    spaces.dedup();
     if !columns.are_nodes() && !spaces.is_empty() {
         notes.push(format!(
             "keys have the space of their column before them ({}): tables of these nodes have it in their header, too \

@@ -146,9 +146,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
 /// The edge on a line whose fields are these columns.
 fn in_columns<'a>(line: &str, columns: &'a Columns, row: &'a mut Row) -> Result<Option<Element<'a>>, String> {
     let Some(text) = content(line)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    row.fill(words(text));
+    // One more than there may be tells.
+    row.fill(words(text).take(columns.count() + 1));
     if row.len() != columns.count() {
-        return Err(format!("{} fields, but --columns gives {}", row.len(), columns.count()));
+        return Err(format!("{} fields, but --columns gives {}", words(text).count(), columns.count()));
     }
     columns.element(row, |_, _| {}).map(Some)
 }

@@ -1,6 +1,6 @@
 //! Types of columns, as a header gives them behind a colon (`age:int`, `tags:string[]`): a cell is read as that, or is bad.
 
-use super::number::Number;
+use super::{MAX_ITEMS, number::Number, too_many};
 use kitedb_core::Value;
 use std::fmt;
 
@@ -65,6 +65,9 @@ impl Kind {
             return Ok(None);
         }
         if self.is_array {
+            if cell.bytes().filter(|byte| *byte == b';').count() >= MAX_ITEMS {
+                return Err(too_many());
+            }
             let items = cell.split(';').map(|item| self.one.value(item)).collect::<Result<_, _>>()?;
             return Ok(Some(Value::List(items)));
         }
@@ -173,6 +176,7 @@ mod tests {
             let error = Kind::of(kind).unwrap().value(cell, false).unwrap_err();
             assert!(error.contains(phrase), "{kind}: {cell:?}: {error}");
         }
+        assert_eq!(Kind::of("int[]").unwrap().value(&"1;".repeat(1 << 20), false), Err(too_many()));
         assert_eq!(Kind::of("point"), None);
     }
 }

@@ -18,7 +18,7 @@ pub mod sink;
 pub mod tally;
 pub mod write;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, render::number::count};
 use kitedb_core::{MAX_RANK, NodeId, Value, graph::NameKind};
 use std::borrow::Cow;
 
@@ -209,6 +209,13 @@ pub const MAX_LINE: usize = 16 << 20;
 /// A value takes up to 64 MiB in a database; as JSON (local date-times of three bytes each, say) up to fifteen times as much.
 /// Such a line is read as it comes, and never in memory as a whole.
 pub const MAX_JSON_LINE: usize = 1 << 30;
+
+/// So many values are in one cell or one dictionary at most: each takes up many times what it does in the file.
+const MAX_ITEMS: usize = 1 << 20;
+
+fn too_many() -> String {
+    format!("a list of more than {} values", count(MAX_ITEMS as u64))
+}
 
 fn too_long(limit: usize) -> String {
     format!("longer than {} MiB", limit >> 20)

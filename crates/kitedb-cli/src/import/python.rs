@@ -1,12 +1,12 @@
 //! Dictionaries as Python prints them: what networkx writes behind the two nodes of an edge.
 
-use super::{Props, number::Number};
+use super::{MAX_ITEMS, Props, number::Number, too_many};
 use kitedb_core::{Value, graph::MAX_DEPTH};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// The properties that a text such as `{'weight': 0.5, 'color': 'red'}` names.
 pub fn props(text: &str) -> Result<Props<'static>, String> {
-    let mut reader = Reader { text, rest: text };
+    let mut reader = Reader { text, rest: text, values: 0 };
     let entries = reader.dict(0)?;
     reader.skip_blanks();
     if !reader.rest.is_empty() {
@@ -24,6 +24,8 @@ pub fn props(text: &str) -> Result<Props<'static>, String> {
 struct Reader<'t> {
     text: &'t str,
     rest: &'t str,
+    /// How many values were read.
+    values: usize,
 }
 
 impl Reader<'_> {
@@ -67,7 +69,8 @@ impl Reader<'_> {
             reader.skip_blanks();
             let name = match reader.rest.chars().next() {
                 Some(quote @ ('\'' | '"')) => reader.string(quote)?,
-                _ => return Err(reader.not_python("a name is no text in quotes")),
+                None => return Err(reader.not_python("it is not closed")),
+                Some(_) => return Err(reader.not_python("a name is no text in quotes")),
             };
             if !names.insert(name.clone()) {
                 return Err(format!("the name `{name:.64}` stands twice"));
@@ -81,6 +84,10 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, String> {
+        self.values += 1;
+        if self.values > MAX_ITEMS {
+            return Err(too_many());
+        }
         if depth > MAX_DEPTH {
             return Err(self.not_python(&format!("it is nested more than {MAX_DEPTH} deep")));
         }
@@ -178,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_no_dictionary_says_where() {
         for (text, phrase) in [
-            ("{", "expected `}`"),
+            ("{", "it is not closed, at column 2"),
             ("{'a'}", "expected `:`"),
             ("{'a': }", "expected a value"),
             ("{'a': 1, 'a': 2}", "the name `a` stands twice"),
@@ -195,5 +202,6 @@ mod tests {
         }
         let deep = format!("{{'a': {}1{}}}", "[".repeat(200), "]".repeat(200));
         assert!(props(&deep).unwrap_err().contains("nested more than"));
+        assert_eq!(props(&format!("{{'a': [{}]}}", "1,".repeat(1 << 20))), Err(too_many()));
     }
 }

@@ -8,6 +8,9 @@ use super::{
 use crate::render::number::count;
 use std::io::{self, BufRead};
 
+/// No table has more columns: what has is none, and would fill the memory with names.
+const MAX_COLUMNS: usize = 1 << 16;
+
 /// The fields of one row, one after the other in one text.
 #[derive(Debug, Default)]
 pub struct Row {
@@ -37,6 +40,7 @@ impl Row {
     }
 
     /// The row that one line is.
+    #[cfg(test)]
     pub fn read(line: &str, delimiter: char) -> Result<Self, String> {
         let mut row = Self::default();
         row.push(1, line, delimiter)?;
@@ -77,6 +81,9 @@ impl Row {
     fn push(&mut self, number: u64, line: &str, delimiter: char) -> Result<(), String> {
         let mut rest = line;
         loop {
+            if self.ends.len() >= MAX_COLUMNS {
+                return Err(format!("more than {} columns", count(MAX_COLUMNS as u64)));
+            }
             if self.open.is_none() {
                 if let Some(quoted) = rest.strip_prefix('"') {
                     self.open = Some(number);
@@ -238,6 +245,12 @@ mod tests {
         let all = rows("id,name\ra,Ada\rb,Bob\r", ',');
         assert_eq!(all.len(), 1);
         assert!(all[0].1.as_ref().unwrap_err().contains("carriage return"), "{all:?}");
+    }
+
+    #[test]
+    fn a_row_of_separators_alone_is_refused() {
+        let all = rows(&",".repeat(1 << 17), ',');
+        assert_eq!(all, [(1, Err("more than 65,536 columns".to_owned()))]);
     }
 
     #[test]

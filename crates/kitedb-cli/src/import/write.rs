@@ -124,7 +124,7 @@ fn change_node(
             Some(there) if bits(&there) == bits(vector) => {}
             Some(_) if on_duplicate == OnDuplicate::Keep => kept = true,
             Some(_) if on_duplicate != OnDuplicate::Update => {
-                return Err(other_value(transaction, node, name)("its vector"));
+                return Err(other_value(transaction, node, name)("another vector"));
             }
             _ => new_vectors.push((name, vector)),
         }

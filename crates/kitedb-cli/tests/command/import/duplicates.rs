@@ -137,7 +137,7 @@ fn a_value_of_a_node_is_replaced_only_where_that_is_asked_for() {
         .file("vector.jsonl", "{\"key\":\"v\",\"vectors\":{\"v\":[1,2]}}\n{\"key\":\"v\",\"vectors\":{\"v\":[2,1]}}\n");
     let run = folder.run(&["import", "g.kitedb", "vector.jsonl"]);
     assert!(
-        run.code == 1 && run.err.contains("line 2: the node `v` is there already, and its `v` is its vector"),
+        run.code == 1 && run.err.contains("line 2: the node `v` is there already, and its `v` is another vector"),
         "{run:?}"
     );
 }
