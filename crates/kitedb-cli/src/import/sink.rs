@@ -109,7 +109,7 @@ impl<'a> Sink<'a> {
     }
 
     fn write(&mut self, element: &Element<'_>, line: u64) -> Result<()> {
-        write(&mut self.loader, element, self.choices, &mut self.tally.on(line))
+        write(&mut self.loader, element, self.choices, self.tally.on(line))
     }
 
     /// What was written so far.

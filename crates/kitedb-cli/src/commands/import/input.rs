@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use kitedb_core::ErrorCode;
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Cursor, Read},
+    io::{self, BufReader, Cursor, Read},
     os::fd::AsFd,
     path::Path,
 };
@@ -140,13 +140,6 @@ fn sniffed(mut input: impl Read + 'static) -> io::Result<(Begins, Input)> {
         }
     };
     Ok((begins, Box::new(Cursor::new(head).chain(input))))
-}
-
-/// Whether an input begins as an export.
-pub fn is_export(reader: &mut impl BufRead) -> io::Result<bool> {
-    let head = reader.fill_buf()?;
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    Ok(head.starts_with(format!("{{\"{}\":", envelope::BEGIN).as_bytes()))
 }
 
 #[cfg(test)]

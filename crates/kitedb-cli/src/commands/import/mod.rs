@@ -61,7 +61,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
         (Ok(()), true) => report.show_json(args, &files, None, out)?,
         (Ok(()), false) => report.show(args, out)?,
         // Nothing was tried.
-        (Err(failure), _) if failure.exit_code() == EXIT_USAGE => return Err(failure),
+        (Err(failure), _) if failure.exit_code() == EXIT_USAGE && report.committed().is_none() => return Err(failure),
         (Err(failure), true) => {
             report.show_json(args, &files, Some(&failure), out)?;
             out.flush()?;
@@ -296,13 +296,8 @@ fn read(
             let columns = columns.map_err(|what| Failure::usage(format_args!("--columns: {what}")))?;
             edgelist::read(reader, args.weighted, columns.as_ref(), failed, &mut visit).map(|warnings| (None, warnings))
         }
-        Format::Jsonl => {
-            if args.on_duplicate == OnDuplicate::Parallel && input::is_export(reader).map_err(|e| failed(&e))? {
-                let what = format_args!("{} is an export, which has every edge once", source(file.path));
-                return Err(Failure::usage(what).hint("leave --on-duplicate parallel out"));
-            }
-            jsonl::read(reader, failed, &mut visit).map(|export| (export, Vec::new()))
-        }
+        Format::Jsonl => jsonl::read(reader, failed, || accept_export(args, file.path), &mut visit)
+            .map(|export| (export, Vec::new())),
         Format::Csv => {
             let rows = match (args.nodes, args.edges) {
                 (true, _) => Rows::Nodes,
@@ -319,7 +314,7 @@ fn read(
         Err(()) => Err(reader.err().unwrap_or_else(|| Failure::new("the input cannot be read"))),
     };
     let (export, warnings) = read.map_err(|failure| match failure.exit_code() {
-        EXIT_USAGE => failure,
+        EXIT_USAGE if before.token.is_none() => failure,
         _ if told.get() => failure,
         // A signal, or an input that cannot be read on.
         _ => failure.although(kept(&before.and(sink.committed()), sink.kept_to())),
@@ -350,6 +345,15 @@ fn accept(args: &ImportArgs, columns: &Columns) -> Outcome {
         }
         _ => Ok(()),
     }
+}
+
+/// Fails if every edge of an export would be added beside itself.
+fn accept_export(args: &ImportArgs, path: &Path) -> Outcome {
+    if args.on_duplicate != OnDuplicate::Parallel {
+        return Ok(());
+    }
+    let what = format_args!("{} is an export, which has every edge once", source(path));
+    Err(Failure::usage(what).hint("leave --on-duplicate parallel out"))
 }
 
 fn bad_line(file: &Wanted<'_>, line: u64, what: &str, kept_to: u64, before: &Counts) -> Failure {
