@@ -75,6 +75,7 @@ fn unread(path: &Path) -> Option<(&'static str, &'static str)> {
         "json" => {
             ("JSON", "write one object per line, as of an array `jq -c '.[]' FILE` does, and pass --format jsonl")
         }
+        "kitedb" => ("a database", "the database comes first: `kitedb import DB FILE`"),
         "parquet" => ("Parquet", "write it as CSV"),
         "xlsx" | "ods" => ("a spreadsheet", "write it as CSV"),
         "zip" | "zst" | "bz2" | "xz" => ("compressed with another method than gzip", UNPACK),

@@ -187,4 +187,21 @@ mod tests {
         assert!(text(&whole[..whole.len() - 4]).is_err());
         assert!(text([whole, b"more"].concat().leak()).is_err());
     }
+
+    /// Wherever it is cut, and whatever bit of it is another one: it is the same text, or an error.
+    #[test]
+    fn damaged_gzip_is_an_error_and_no_panic() {
+        const TEXT: &str = "ada charles KNOWS\ncharles ada KNOWS\n";
+        let whole = packed(TEXT.as_bytes());
+        for at in 0..whole.len() {
+            assert!(at < 2 || text(&whole[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut other = whole.to_vec();
+                other[at] ^= 1 << bit;
+                let read = text(other.leak());
+                // Bits of its head, and behind its last block, mean nothing.
+                assert!(read.as_ref().map_or(true, |read| read == TEXT), "bit {bit} of byte {at}: {read:?}");
+            }
+        }
+    }
 }

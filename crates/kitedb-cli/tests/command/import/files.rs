@@ -84,6 +84,8 @@ fn a_file_that_fails_leaves_no_empty_database() {
     }
     let run = folder.run(&["import", "g.kitedb", "graph.graphml"]);
     assert!(run.err.contains("GraphML") && run.err.contains("write_edgelist"), "{run:?}");
+    let run = folder.run(&["import", "nodes.csv", "g.kitedb"]);
+    assert!(run.code == 2 && run.err.contains("the database comes first"), "{run:?}");
 }
 
 #[test]
