@@ -46,10 +46,10 @@ pub struct ImportArgs {
     /// What is put before every key, so that nodes of two kinds that have the same keys are not the same nodes
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub key_prefix: Option<String>,
-    /// What to do where a node or edge is there already with another value: stop there, keep what is there, update it, or,
-    /// of an edge, add a parallel one
-    #[arg(long, value_enum, default_value_t = OnDuplicate::Error)]
-    pub on_duplicate: OnDuplicate,
+    /// What to do about an edge that is there already, or a node that has another value: stop there, keep what is there, update
+    /// it, or add a parallel edge [default: what is the same is counted, where a value is another one the import stops]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_duplicate: Option<OnDuplicate>,
     /// List bad lines in a file and go on instead of stopping at the first; ends with 3 if there are any
     #[arg(long)]
     pub skip_bad: bool,
@@ -88,6 +88,7 @@ pub enum Format {
     Jsonl,
 }
 
+/// What is done about what is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnDuplicate {
     Error,

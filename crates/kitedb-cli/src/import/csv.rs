@@ -76,9 +76,7 @@ pub fn read(
             spaces.join(", ")
         ));
     }
-    for (property, stayed) in columns.properties().iter().zip(&stayed).filter(|(_, stayed)| stayed.times > 0) {
-        notes.push(told(stayed, &property.name));
-    }
+    notes.extend(told(&columns, &stayed));
     Ok(notes)
 }
 
@@ -109,12 +107,21 @@ fn replaced(header: &Row, columns: &Columns, delimiter: u8) -> Result<String, St
     ))
 }
 
-/// What is said of cells of a column that look like numbers, and stayed text.
-fn told(stayed: &Seen, column: &str) -> String {
-    format!(
-        "{} of the column `{column:.64}` stayed text ({}), because as a number it would print otherwise: name the column \
-         `{column:.64}:float` or `:int` to have numbers",
-        counted(stayed.times, "cell that looks like a number", "cells that look like numbers"),
-        stayed.place()
-    )
+/// What is said of cells that look like numbers, and stayed text.
+fn told(columns: &Columns, stayed: &[Seen]) -> Option<String> {
+    const SHOWN: usize = 4;
+    let seen = columns.properties().iter().zip(stayed).filter(|(_, stayed)| stayed.times > 0);
+    let seen: Vec<_> = seen.map(|(property, stayed)| (&property.name, stayed)).collect();
+    let (first, _) = seen.first()?;
+    let cells = seen.iter().map(|(_, stayed)| stayed.times).sum();
+    let places: Vec<_> =
+        seen.iter().take(SHOWN).map(|(name, stayed)| format!("`{name:.64}` ({})", stayed.place())).collect();
+    let more = seen.len() - places.len();
+    let more = if more > 0 { format!(" and {}", counted(more as u64, "more", "more")) } else { String::new() };
+    Some(format!(
+        "{} stayed text, because a number would print otherwise: in {}{more}; a column that is named `{first:.64}:float` or `:int` \
+         has numbers",
+        counted(cells, "cell that looks like a number", "cells that look like numbers"),
+        places.join(", ")
+    ))
 }

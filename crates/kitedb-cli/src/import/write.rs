@@ -15,12 +15,14 @@ use std::borrow::Cow;
 /// What a property is called whose name in the file is the one that no property has.
 pub const RENAMED: &str = "_key_";
 
-/// What is done about a node or edge that is there already, and has another value than the file.
+/// What is done about a node or edge that is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnDuplicate {
-    /// The line is bad.
+    /// A line with another value is bad.
     #[default]
-    Error,
+    RefuseOther,
+    /// So is one about an edge that is there, also where it is the same.
+    Refuse,
     /// What is there stays.
     Keep,
     /// The file's value replaces it.
@@ -263,6 +265,10 @@ fn write_edge(
         transaction.add_parallel_edge(src, ty, dst, &props)?;
         tally.there(Became::Parallel, || name(transaction));
         return Ok(());
+    }
+    if on_duplicate == OnDuplicate::Refuse {
+        let what = format_args!("the edge {} is there already, and --on-duplicate error was given", name(transaction));
+        return Err(Error::new(ErrorCode::EdgeExists, what));
     }
     if let Some(value) = renamed(props, tally) {
         require_same(transaction.edge_prop_by_key(edge, RENAMED)?, value)?;

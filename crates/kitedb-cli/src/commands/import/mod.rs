@@ -200,10 +200,11 @@ fn import(
         edge_type: args.edge_type.as_deref().unwrap_or(EDGE_TYPE),
         label: args.label.as_deref(),
         on_duplicate: match args.on_duplicate {
-            OnDuplicate::Error => write::OnDuplicate::Error,
-            OnDuplicate::Keep => write::OnDuplicate::Keep,
-            OnDuplicate::Update => write::OnDuplicate::Update,
-            OnDuplicate::Parallel => write::OnDuplicate::Parallel,
+            None => write::OnDuplicate::RefuseOther,
+            Some(OnDuplicate::Error) => write::OnDuplicate::Refuse,
+            Some(OnDuplicate::Keep) => write::OnDuplicate::Keep,
+            Some(OnDuplicate::Update) => write::OnDuplicate::Update,
+            Some(OnDuplicate::Parallel) => write::OnDuplicate::Parallel,
         },
     };
     let mut sink = Sink::new(database, args.batch as usize, choices)?;
@@ -349,7 +350,7 @@ fn accept(args: &ImportArgs, columns: &Columns) -> Outcome {
 
 /// Fails if every edge of an export would be added beside itself.
 fn accept_export(args: &ImportArgs, path: &Path) -> Outcome {
-    if args.on_duplicate != OnDuplicate::Parallel {
+    if args.on_duplicate != Some(OnDuplicate::Parallel) {
         return Ok(());
     }
     let what = format_args!("{} is an export, which has every edge once", source(path));

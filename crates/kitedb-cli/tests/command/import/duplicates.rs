@@ -104,6 +104,9 @@ fn edges_that_are_there_already_are_named_on_a_terminal() {
     assert!(shown.contains("and 4 there already, unchanged"), "{shown}");
     assert!(shown.contains("line 3: a -[LINK]-> b was there already: the same"), "{shown}");
     assert!(shown.contains("and 1 more edge"), "{shown}");
+    // Whoever wants none of them says so.
+    let run = folder.run(&["import", "h.kitedb", "g.txt", "--on-duplicate", "error"]);
+    assert!(run.code == 1 && run.err.contains("line 3: the edge a -[LINK]-> b is there already"), "{run:?}");
 }
 
 #[test]
