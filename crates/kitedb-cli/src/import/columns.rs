@@ -1,6 +1,7 @@
 //! What the columns of a table mean: by its header, plain or as Neo4j writes it, or by names that are given in its place.
 
 use super::{Element, MAX_ITEMS, Props, cell, kind::Kind, no_rank, rows::Row, too_many};
+use crate::render::number::counted;
 use kitedb_core::MAX_RANK;
 use std::{borrow::Cow, collections::HashSet};
 
@@ -187,7 +188,11 @@ impl Columns {
     /// The node or edge that a row stands for. Calls `stayed` with each column whose cell looks like a number, and is text.
     pub fn element<'a>(&'a self, row: &'a Row, mut stayed: impl FnMut(usize, &str)) -> Result<Element<'a>, String> {
         if row.len() != self.count {
-            return Err(format!("{} columns, but the header has {}", row.len(), self.count));
+            return Err(format!(
+                "{}, but the header has {}",
+                counted(row.len() as u64, "column", "columns"),
+                self.count
+            ));
         }
         let mut props = Props::with_capacity(self.props.len());
         for (number, Property { at, name, kind }) in self.props.iter().enumerate() {

@@ -41,7 +41,7 @@ pub fn read(
     }
     let mut stayed = columns.as_ref().map_or_else(Vec::new, no_cells);
     let mut at_header = !table.no_header;
-    rows::each(reader, table.delimiter.into(), &failed, |line, row| {
+    rows::each(reader, table.delimiter.into(), &failed, |(line, to), row| {
         if std::mem::take(&mut at_header) {
             // A table that cannot be understood has no good rows to go on with.
             let bad = |what: String| bad(format!("line {line}: {what}"));
@@ -64,7 +64,7 @@ pub fn read(
                 }
             })
         });
-        visit(Item { line, element })
+        visit(Item { line, to, element })
     })?;
     let Some(columns) = columns else { return Err(bad("it is empty: a table begins with a header".to_owned())) };
     let mut spaces: Vec<_> = columns.spaces().map(|space| format!("`{space:.64}:`")).collect();

@@ -38,13 +38,16 @@ pub fn read(
     failed: impl Fn(&io::Error) -> Failure,
     visit: Visit<'_>,
 ) -> Result<Vec<String>, Failure> {
-    let mut mixed = Seen::default();
+    let (mut mixed, mut header) = (Seen::default(), Seen::default());
     let mut fields = if weighted { Fields::Weighted } else { Fields::Typed };
     let mut row = Row::default();
     lines::each(reader, MAX_LINE, failed, |line, text, _| {
         let element = text.and_then(|text| {
             if line == 1 {
                 fields = first_line(text, fields)?;
+                if is_header(text) {
+                    header.note(line, text);
+                }
             }
             if is_mixed(text) {
                 mixed.note(line, text);
@@ -56,10 +59,16 @@ pub fn read(
         });
         match element.transpose() {
             None => Ok(()),
-            Some(element) => visit(Item { line, element }),
+            Some(element) => visit(Item { line, to: line, element }),
         }
     })?;
-    let told = (mixed.times > 0).then(|| {
+    let header = (header.times > 0).then(|| {
+        format!(
+            "the first line reads like a header, and was taken as an edge ({}): if it is one, begin it with #",
+            header.place()
+        )
+    });
+    let mixed = (mixed.times > 0).then(|| {
         format!(
             "{} both tabs and blanks between fields ({}), and each was taken as the end of a field: if names hold blanks, pass \
              --format csv --delimiter tab --no-header --columns src,dst",
@@ -67,7 +76,14 @@ pub fn read(
             mixed.place()
         )
     });
-    Ok(told.into_iter().collect())
+    Ok(header.into_iter().chain(mixed).collect())
+}
+
+/// Whether the first two fields are what columns of ends are called.
+fn is_header(line: &str) -> bool {
+    const NAMES: [&str; 8] = ["src", "source", "from", "fromnodeid", "dst", "target", "to", "tonodeid"];
+    let mut names = words(line).take(2).map(|word| NAMES.iter().any(|name| word.eq_ignore_ascii_case(name)));
+    names.next() == Some(true) && names.next() == Some(true)
 }
 
 /// Whether a tab and a blank each separate fields of a line.
@@ -246,7 +262,8 @@ mod tests {
     fn names_with_blanks_between_tabs_are_told() {
         let read = |text: &str| read(text.as_bytes(), false, None, |e| Failure::new(e), &mut |_| Ok(())).unwrap();
         assert!(read("New York\tBoston\n")[0].contains("1 line has both tabs and blanks"));
-        assert!(read("a\tb\nc d\n# New York\tBoston\n1\t2\t{'a': 1}\n").is_empty());
+        assert!(read("Source Target\na b\n")[0].contains("reads like a header"));
+        assert!(read("a\tb\nsource target\nc d\n# New York\tBoston\n1\t2\t{'a': 1}\n").is_empty());
     }
 
     #[test]

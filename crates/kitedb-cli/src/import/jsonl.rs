@@ -89,7 +89,7 @@ pub fn read(
             }
         };
         anything = true;
-        visit(Item { line, element })?;
+        visit(Item { line, to: line, element })?;
     }
     Ok(export)
 }

@@ -197,6 +197,8 @@ impl<'a> End<'a> {
 pub struct Item<'a> {
     /// The line on which it begins, from 1.
     pub line: u64,
+    /// The line on which it ends.
+    pub to: u64,
     pub element: Result<Element<'a>, String>,
 }
 

@@ -134,12 +134,12 @@ fn takes_in(from: u64, to: u64) -> String {
     format!("takes in lines {} to {}", count(from), count(to))
 }
 
-/// Calls `each` with every row of `reader` that is not blank: the line it begins on, and its fields.
+/// Calls `each` with every row of `reader` that is not blank: the lines on which it begins and ends, and its fields.
 pub fn each<E>(
     reader: impl BufRead,
     delimiter: char,
     failed: impl Fn(&io::Error) -> E,
-    mut each: impl FnMut(u64, Result<&Row, String>) -> Result<(), E>,
+    mut each: impl FnMut((u64, u64), Result<&Row, String>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut row = Row::default();
     // Where the row began, and the last line with its end.
@@ -159,23 +159,24 @@ pub fn each<E>(
             Err(what) => Err(what),
         };
         match (pushed, row.open) {
-            (Ok(()), None) => each(start, Ok(&row)),
+            (Ok(()), None) => each((start, last), Ok(&row)),
             (Ok(()), Some(_)) if row.text.len() <= MAX_LINE => Ok(()),
             (Ok(()), Some(opened)) => {
                 row.clear();
                 let what = format_args!("a quoted cell that {}: is its quote not closed?", takes_in(opened, line));
-                each(start, Err(format!("{}, with {what}", too_long(MAX_LINE))))
+                each((start, last), Err(format!("{}, with {what}", too_long(MAX_LINE))))
             }
             (Err(what), _) => {
                 row.clear();
-                each(start, Err(what))
+                each((start, last), Err(what))
             }
         }
     })?;
     match row.open {
-        Some(opened) => {
-            each(start, Err(format!("a quote is not closed: its cell {}, the last one", takes_in(opened, last))))
-        }
+        Some(opened) => each(
+            (start, last),
+            Err(format!("a quote is not closed: its cell {}, the last one", takes_in(opened, last))),
+        ),
         None => Ok(()),
     }
 }
@@ -188,7 +189,7 @@ mod tests {
 
     fn rows(text: &str, delimiter: char) -> Seen {
         let mut all = Vec::new();
-        let see = |line, row: Result<&Row, String>| {
+        let see = |(line, _), row: Result<&Row, String>| {
             all.push((line, row.map(|row| row.iter().map(str::to_owned).collect())));
             Ok(())
         };

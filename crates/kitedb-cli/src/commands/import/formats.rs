@@ -3,7 +3,7 @@
 use crate::{
     cli::{Format, ImportArgs},
     failure::{Failure, Outcome},
-    render::style::clean,
+    render::style::{clean, word},
 };
 use std::path::Path;
 
@@ -11,6 +11,11 @@ use std::path::Path;
 pub fn format_of(args: &ImportArgs, path: &Path) -> Outcome<Format> {
     args.format.or_else(|| guess(path)).ok_or_else(|| {
         let shown = clean(&path.display().to_string());
+        if extension(path).is_some_and(|extension| extension == "kitedb") {
+            let right = format!("`kitedb import {} {}`", word(path), word(&args.common.database));
+            return Failure::usage(format_args!("{shown} is a database by its name, which is not read"))
+                .literal_hint(format_args!("the database comes first: {right}"));
+        }
         match unread(path) {
             Some((what, advice)) => {
                 Failure::usage(format_args!("{shown} is {what} by its name, which is not read")).hint(advice)
@@ -75,7 +80,6 @@ fn unread(path: &Path) -> Option<(&'static str, &'static str)> {
         "json" => {
             ("JSON", "write one object per line, as of an array `jq -c '.[]' FILE` does, and pass --format jsonl")
         }
-        "kitedb" => ("a database", "the database comes first: `kitedb import DB FILE`"),
         "parquet" => ("Parquet", "write it as CSV"),
         "xlsx" | "ods" => ("a spreadsheet", "write it as CSV"),
         "zip" | "zst" | "bz2" | "xz" => ("compressed with another method than gzip", UNPACK),

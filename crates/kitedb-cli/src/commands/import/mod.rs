@@ -252,7 +252,7 @@ fn read(
     // A failure that says for itself what is kept.
     let told = Cell::new(false);
     let mut visit = |item: Item<'_>| {
-        report.last_line = item.line;
+        report.last_line = item.to;
         watch.require_uncancelled()?;
         let what = match item.element {
             Ok(mut element) => {
@@ -283,9 +283,8 @@ fn read(
             told.set(true);
             return Err(bad_line(file, item.line, &what, sink.kept_to(), &before));
         }
-        report.skipped += 1;
-        skipped.add(&source(file.path), item.line, &what).inspect_err(|_| told.set(true))?;
-        report.bad_line(item.line, what);
+        skipped.add(&source(file.path), (item.line, item.to), &what).inspect_err(|_| told.set(true))?;
+        report.bad_lines((item.line, item.to), what);
         Ok(())
     };
     let failed = |error: &io::Error| unread(file.path, error);

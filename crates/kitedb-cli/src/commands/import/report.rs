@@ -43,7 +43,10 @@ pub struct FileReport {
     pub counts: Counts,
     /// Edges that were there already, the first of them.
     pub there: Vec<There>,
+    /// How many lines were left out.
     pub skipped: u64,
+    /// How many times something was wrong: a row may be of several lines.
+    pub faults: u64,
     pub bad_lines: Vec<(u64, String)>,
     pub last_line: u64,
     /// What the file says of itself, if it is an export.
@@ -54,8 +57,10 @@ pub struct FileReport {
 }
 
 impl FileReport {
-    /// Notes what is wrong with a line that is left out.
-    pub fn bad_line(&mut self, line: u64, what: String) {
+    /// Notes what is wrong with lines that are left out.
+    pub fn bad_lines(&mut self, (line, to): (u64, u64), what: String) {
+        self.skipped += to - line + 1;
+        self.faults += 1;
         if self.bad_lines.len() < SHOWN {
             self.bad_lines.push((line, what));
         }
@@ -232,8 +237,9 @@ impl Report {
                 shown += 1;
             }
         }
-        if self.skipped() > shown {
-            writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(self.skipped() - shown))))?;
+        let faults: u64 = self.files.iter().map(|file| file.faults).sum();
+        if faults > shown {
+            writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(faults - shown))))?;
         }
         Ok(())
     }

@@ -21,9 +21,9 @@ impl Skipped {
         Self { database: database.to_owned(), list: None }
     }
 
-    /// Adds a line to the list.
-    pub fn add(&mut self, file: &str, line: u64, what: &str) -> Outcome {
-        let entry = json!({ "file": file, "line": line, "error": what });
+    /// Adds what begins on one line and ends on another one to the list.
+    pub fn add(&mut self, file: &str, (line, to): (u64, u64), what: &str) -> Outcome {
+        let entry = json!({ "file": file, "line": line, "to": to, "error": what });
         let (path, list) = match &mut self.list {
             Some(list) => list,
             None => self.list.insert(make(&self.database)?),

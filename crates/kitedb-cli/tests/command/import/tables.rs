@@ -68,7 +68,9 @@ fn an_unclosed_quote_is_reported_with_the_lines_that_it_swallows() {
     folder.file("closed.csv", "id,name\nbad,\"Acme 5\nn0,Name 0\nn1,\"Name 1\"\nn2,Name 2\n");
     let report = left_out(&folder.run(&["import", "g.kitedb", "closed.csv", "--skip-bad", "--json"]));
     assert!(report["bad_lines"][0]["error"].as_str().unwrap().contains("takes in lines 2 to 4"), "{report}");
-    assert_eq!(report["nodes_created"], 1);
+    assert_eq!((&report["nodes_created"], &report["skipped"]), (&json!(1), &json!(3)));
+    let report = left_out(&folder.run(&["import", "g.kitedb", "open.csv", "--skip-bad", "--json"]));
+    assert_eq!((&report["skipped"], &report["lines"]), (&json!(3), &json!(4)), "{report}");
 }
 
 #[test]
