@@ -7,6 +7,12 @@ use crate::{
 };
 use std::path::Path;
 
+/// A file to import.
+pub struct Wanted<'a> {
+    pub path: &'a Path,
+    pub format: Format,
+}
+
 /// The format of a file.
 pub fn format_of(args: &ImportArgs, path: &Path) -> Outcome<Format> {
     args.format.or_else(|| guess(path)).ok_or_else(|| {

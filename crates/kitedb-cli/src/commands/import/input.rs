@@ -1,17 +1,15 @@
 //! The bytes of a file: where they come from, and that they are text or gzip.
 
-use super::unread;
 use crate::{
     cli::Format,
     failure::{EXIT_FAULT, Failure, Outcome},
     import::{envelope, progress},
-    piped::PipedInput,
+    piped::{PipedInput, interruption},
     render::style::clean,
     watched::Watched,
 };
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
-use kitedb_core::ErrorCode;
 use std::{
     fs::{self, File},
     io::{self, BufReader, Cursor, Read},
@@ -24,6 +22,11 @@ pub type Input = Box<dyn Read>;
 /// How the input is called.
 pub fn source(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { clean(&path.display().to_string()) }
+}
+
+/// Why the input cannot be read on.
+pub fn unread(path: &Path, error: &io::Error) -> Failure {
+    interruption(error).map_or_else(|| Failure::reading(path, error), Failure::from)
 }
 
 /// What can be looked at before anything is written: that the file is there, and whole if it is an export.
@@ -54,10 +57,7 @@ pub fn require_whole(path: &Path, format: Format, skip_bad: bool) -> Outcome {
 
 /// Opens a file that is there, or standard input.
 pub fn open(path: &Path, watched: &Watched) -> Outcome<(Input, ProgressBar)> {
-    let failed = |error: io::Error| match unread(path, &error) {
-        failure if failure.code() == Some(ErrorCode::Cancelled) => failure.although("nothing was imported"),
-        failure => failure,
-    };
+    let failed = |error: io::Error| unread(path, &error);
     let piped = |input: io::Result<PipedInput>| -> Outcome<(Input, ProgressBar)> {
         Ok((Box::new(input.map_err(failed)?), progress::bar(None)))
     };

@@ -18,16 +18,15 @@ use crate::{
         tally::Counts,
         write::{self, Choices},
     },
-    piped::interruption,
     render::{
         number::{count, counted},
         style::clean,
     },
     watched::Watched,
 };
-use formats::{delimiter, format_of};
+use formats::{Wanted, delimiter, format_of};
 use indicatif::ProgressBar;
-use input::{Input, source};
+use input::{Input, source, unread};
 use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Watch};
 use report::{FileReport, Report};
 use skipped::Skipped;
@@ -44,12 +43,6 @@ const LOG_BYTES: u64 = 16 << 20;
 
 /// The type of edges that name none, where no other one is said.
 const EDGE_TYPE: &str = "LINK";
-
-/// A file to import.
-struct Wanted<'a> {
-    path: &'a Path,
-    format: Format,
-}
 
 pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
     let files = args.files.iter().map(|path| Ok(Wanted { path, format: format_of(args, path)? }));
@@ -95,7 +88,7 @@ fn run_import(args: &ImportArgs, files: &[Wanted<'_>], report: &mut Report) -> O
     files.iter().try_for_each(|file| input::require_whole(file.path, file.format, args.skip_bad))?;
     let mut inputs = files.iter().map(|file| input::open(file.path, &watched).map(|input| (file, input)));
     // Before the database is made: who waits for a named pipe waits without one.
-    let first = inputs.next().transpose()?;
+    let first = inputs.next().transpose().map_err(|failure| failure.although(report.kept()))?;
     let database = open_database(args)?;
     let mut skipped = Skipped::beside(&args.common.database);
     let imported = first.into_iter().map(Ok).chain(inputs).try_for_each(|input| {
@@ -105,7 +98,13 @@ fn run_import(args: &ImportArgs, files: &[Wanted<'_>], report: &mut Report) -> O
         imported
     });
     report.skipped_list = skipped.path();
-    match imported.and_then(|()| skipped.finish()) {
+    let listed = |failure: Failure| match skipped.path() {
+        Some(path) => {
+            failure.although(format_args!("{} lists the bad lines before", clean(&path.display().to_string())))
+        }
+        None => failure,
+    };
+    match imported.map_err(listed).and_then(|()| skipped.finish()) {
         Ok(()) => database.close().map_err(|e| not_closed(e, report)),
         Err(failure) => {
             // A database that was made for what could not be imported is not left behind.
@@ -329,11 +328,6 @@ fn kept(counts: &Counts, to: u64) -> String {
     let lines = if to > 0 { format!(", up to line {}", count(to)) } else { String::new() };
     report::committed(counts)
         .map_or_else(|| "nothing was imported".to_owned(), |committed| format!("{committed}{lines}"))
-}
-
-/// Why the input cannot be read on.
-fn unread(path: &Path, error: &io::Error) -> Failure {
-    interruption(error).map_or_else(|| Failure::reading(path, error), Failure::from)
 }
 
 /// Fails if an option is given that has no effect on such a table.

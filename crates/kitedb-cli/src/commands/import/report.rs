@@ -1,6 +1,6 @@
 //! What an import tells at its end.
 
-use super::{Wanted, formats};
+use super::formats::{self, Wanted};
 use crate::{
     cli::ImportArgs,
     commands::write_json,
