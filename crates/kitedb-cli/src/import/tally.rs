@@ -23,6 +23,8 @@ pub struct Counts {
     pub commits: u64,
     /// Properties that got another name, because theirs is reserved.
     pub renamed: u64,
+    /// Nodes that were there with properties, and got others: neither a property nor a label tells that they are the same.
+    pub merged: u64,
     /// How many edges are named that were there already.
     named: usize,
     /// The last commit.
@@ -49,6 +51,7 @@ impl Counts {
             kept: self.kept + later.kept,
             commits: self.commits + later.commits,
             renamed: self.renamed + later.renamed,
+            merged: self.merged + later.merged,
             named: self.named + later.named,
             token: later.token.or(self.token),
         }
@@ -93,6 +96,8 @@ pub struct There {
 pub struct Tally {
     pub counts: Counts,
     there: Vec<There>,
+    /// The line of the first node that was merged, and its key.
+    merged: Option<(u64, String)>,
     line: u64,
 }
 
@@ -124,6 +129,19 @@ impl Tally {
             self.there.push(There { line: self.line, edge: name(), became });
             self.counts.named = self.there.len();
         }
+    }
+
+    /// Counts a node that was there with properties, and got others of which nothing tells that they are of the same.
+    pub fn merged(&mut self, key: impl FnOnce() -> String) {
+        if self.counts.merged == 0 {
+            self.merged = Some((self.line, key()));
+        }
+        self.counts.merged += 1;
+    }
+
+    /// Where that was first, and of which node.
+    pub fn first_merged(&self) -> Option<&(u64, String)> {
+        self.merged.as_ref()
     }
 
     /// The first edges that were there already, of those that `counts` covers.

@@ -60,7 +60,10 @@ pub fn write(
                     tally.counts.nodes_created += 1;
                     vectors.iter().try_for_each(|(name, vector)| transaction.set_node_vector(node, &**name, vector))
                 }
-                Some(node) => change_node(transaction, node, (&labels, props, vectors), choices.on_duplicate, tally),
+                Some(node) => {
+                    let said = (labels.as_slice(), props, vectors);
+                    change_node(transaction, (node, id.is_none()), said, choices.on_duplicate, tally)
+                }
             }
         }
         Element::Edge { src, dst, ty, rank, props } => {
@@ -82,10 +85,10 @@ fn made(transaction: &mut Transaction, labels: &[&str]) -> Result<Vec<LabelId>> 
     labels.iter().map(|label| transaction.label_id_or_create(label)).collect()
 }
 
-/// Gives a node that is there what it lacks.
+/// Gives a node that is there, and was found by its key or not, what it lacks.
 fn change_node(
     transaction: &mut Transaction,
-    node: NodeId,
+    (node, by_key): (NodeId, bool),
     (labels, props, vectors): (&[&str], &Props<'_>, &Vectors<'_>),
     on_duplicate: OnDuplicate,
     tally: &mut Tally,
@@ -110,9 +113,10 @@ fn change_node(
     if let Some(value) = renamed(props, tally) {
         require_same(transaction.node_prop(node, RENAMED)?, value)?;
     }
-    let (mut kept, mut changes) = (false, Vec::new());
+    let (mut kept, mut changes, mut shares) = (false, Vec::new(), lacks.len() < labels.len());
     for (name, value) in named(props, tally)? {
         let there = transaction.node_prop(node, name)?;
+        shares |= there.is_some();
         match decided(there, value, on_duplicate, || other_value(transaction, node, name))? {
             Decision::Write => changes.push((name, value)),
             Decision::Keep => kept = true,
@@ -130,6 +134,11 @@ fn change_node(
             }
             _ => new_vectors.push((name, vector)),
         }
+    }
+    // A line with an id is one of several of an export about a node.
+    if !shares && by_key && !changes.is_empty() && transaction.node_props(node)?.is_some_and(|props| !props.is_empty())
+    {
+        tally.merged(|| called(transaction, node));
     }
     let is_same = changes.is_empty() && new_vectors.is_empty() && lacks.is_empty();
     if !changes.is_empty() {

@@ -218,6 +218,7 @@ fn import(
     });
     done.counts = sink.committed();
     done.there = sink.tally().named(done.counts).to_vec();
+    done.warnings.extend(report::merged(&done.counts, sink.tally().first_merged()));
     // What was left out, or added, is told by who asked for it.
     let is_as_exported = was_empty && args.label.is_none() && args.key_prefix.is_none() && done.skipped == 0;
     let graph = if read.is_ok() && is_as_exported { Some(database.snapshot()?.digest()) } else { None };

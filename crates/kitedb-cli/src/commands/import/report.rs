@@ -114,6 +114,17 @@ pub fn committed(counts: &Counts) -> Option<String> {
     Some(format!("{} committed, the last is {token}", counted(counts.commits, "batch is", "batches are")))
 }
 
+/// What is said of nodes that may be of two kinds.
+pub fn merged(counts: &Counts, first: Option<&(u64, String)>) -> Option<String> {
+    let (line, node) = first.filter(|_| counts.merged > 0)?;
+    Some(format!(
+        "{} already got properties beside others of which the file names none (line {}: {node}), and no label in common tells that \
+         they are the same: if they are of two kinds, import the file into a new database with --key-prefix",
+        counted(counts.merged, "node that was there", "nodes that were there"),
+        count(*line)
+    ))
+}
+
 impl Report {
     /// What was committed of all files.
     pub fn counts(&self) -> Counts {

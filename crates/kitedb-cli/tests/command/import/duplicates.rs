@@ -175,6 +175,23 @@ fn nodes_of_two_kinds_that_share_a_key_are_not_merged_unasked() {
     assert_eq!(node("2")["labels"], json!(["Person", "Poet"]));
 }
 
+/// Without labels nothing tells for certain: it is said.
+#[test]
+fn nodes_without_labels_that_may_be_of_two_kinds_get_a_warning() {
+    let folder = Folder::new();
+    folder.file("people.csv", "id,born\n1,1815\n2,1791\n");
+    folder.file("firms.csv", "id,founded\n1,1990\n2,1995\n3,2000\n");
+    folder.file("more.csv", "id,born,died\n1,1815,1852\n");
+    folder.run(&["import", "g.kitedb", "people.csv"]).ok();
+    let warnings = |file| folder.run(&["import", "g.kitedb", file, "--json"]).json()["warnings"].clone();
+    assert_eq!(warnings("more.csv"), json!([]));
+    let told = warnings("firms.csv");
+    let told = told[0].as_str().unwrap();
+    assert!(told.starts_with("2 nodes that were there already") && told.contains("line 2: the node `1`"), "{told}");
+    assert!(told.contains("--key-prefix"), "{told}");
+    assert_eq!(warnings("firms.csv"), json!([]));
+}
+
 #[test]
 fn an_export_is_not_doubled_by_parallel_edges() {
     let folder = Folder::new();
