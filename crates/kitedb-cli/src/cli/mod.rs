@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that explains it.
 
+mod import;
 mod replication;
 #[cfg(feature = "http")]
 mod serve;
@@ -7,12 +8,13 @@ mod serve;
 mod telemetry;
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, Parser, Subcommand,
     builder::{PathBufValueParser, TypedValueParser},
 };
 use kitedb_core::Token;
 use std::path::{Path, PathBuf};
 
+pub use import::{Format, ImportArgs, OnDuplicate};
 pub use replication::{
     CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
     ReplicaPromoteArgs, ReplicaStatusArgs, RetentionArgs, Role,
@@ -28,27 +30,6 @@ Exit codes:
   1  the operation failed
   2  the command line is wrong
   3  what was looked at is not in order: check found damage, verify a difference, status or role a fault";
-
-const FORMATS: &str = "\
-Formats (UTF-8; the whole of it in docs/import.md):
-  edgelist  SRC DST [TYPE], separated by blanks; lines that begin with # or % are comments.
-            With --weighted, or as KONECT writes it: SRC DST [WEIGHT [TIMESTAMP]].
-  csv       the header decides. With columns src,dst[,type]: edges. With a column key (or id) and perhaps
-            labels (separated by ;): nodes. Other columns are properties: integer, float, true/false, else
-            text; an empty cell is an absent property.
-  jsonl     one object per line:
-            {\"type\":\"node\",\"key\":\"ada\",\"labels\":[\"Person\"],\"props\":{\"born\":1815}}
-            {\"type\":\"edge\",\"src\":\"ada\",\"dst\":\"charles\",\"label\":\"KNOWS\",\"props\":{\"since\":1833}}
-
-Nodes and edges that exist are updated, and the nodes an edge names are created if they do not exist: running the
-same import again is safe. Each batch is one transaction. A bad line stops the import with its number and leaves
-what earlier batches brought; --skip-bad counts bad lines, leaves each out whole, and goes on.
-
-Exit codes:
-  0  done
-  1  the operation failed
-  2  the command line is wrong
-  3  what was imported is not the whole of an export: its end is missing, or it holds other than was exported";
 
 const EXPORT: &str = "\
 Everything is in it: names with their ids, nodes with theirs, keys, labels, properties of every kind, vectors, edges. It is
@@ -90,8 +71,8 @@ pub enum Command {
     /// Show the engine at work on a real graph: through crashes, and through the life of a primary and its replicas
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
-    /// Bring nodes and edges from a file into a database, which is created if it does not exist
-    #[command(after_help = FORMATS)]
+    /// Bring nodes and edges from files into a database, which is created if it does not exist
+    #[command(after_help = import::FORMATS)]
     Import(ImportArgs),
     /// Write a whole graph as JSON Lines, which import reads back into an empty database to the same digest
     #[command(after_help = EXPORT)]
@@ -352,53 +333,12 @@ pub struct ReachArgs {
 }
 
 #[derive(Args)]
-pub struct ImportArgs {
-    #[command(flatten)]
-    pub common: DatabaseArgs,
-    /// The file to read, or - for standard input
-    pub file: PathBuf,
-    /// The format of FILE; guessed from its name if not given
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-    /// The type of edges that name none [default: LINK]
-    #[arg(long = "type", value_name = "TYPE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub edge_type: Option<String>,
-    /// A label for every node that the import brings
-    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub label: Option<String>,
-    /// Count bad lines and go on instead of stopping at the first
-    #[arg(long)]
-    pub skip_bad: bool,
-    /// edgelist: the third field is a weight, the fourth a timestamp
-    #[arg(long)]
-    pub weighted: bool,
-    /// csv: what separates the columns [default: a comma; a tab for *.tsv]
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
-    pub delimiter: Option<u8>,
-    /// How many nodes and edges make one transaction
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub batch: u32,
-    /// Whether replicas can follow it [default: as it was last time; disabled for a new one]
-    #[arg(long, value_enum)]
-    pub role: Option<Role>,
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-#[derive(Args)]
 pub struct ExportArgs {
     #[command(flatten)]
     pub common: DatabaseArgs,
     /// The file to write, which must not be there yet, or - for standard output [default: -]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Edgelist,
-    Csv,
-    Jsonl,
 }
 
 #[derive(Args)]
@@ -422,14 +362,6 @@ pub struct DemoWriterArgs {
     pub commits: Option<u64>,
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-        b"\\t" | b"tab" => Ok(b'\t'),
-        _ => Err("give one ASCII character, or \\t".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,15 +370,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_delimiter_is_one_ascii_character() {
-        for (text, want) in [(",", Some(b',')), (";", Some(b';')), ("\\t", Some(b'\t')), ("tab", Some(b'\t'))] {
-            assert_eq!(delimiter(text).ok(), want, "{text}");
-        }
-        for bad in ["", ",,", "é", "\"", "\n"] {
-            assert!(delimiter(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,37 +1,41 @@
-//! `kitedb import`: from a file into a database, batch by batch.
+//! `kitedb import`: from files into a database, batch by batch.
 
-use super::write_json;
+mod formats;
+mod input;
+mod report;
+mod skipped;
+
 use crate::{
-    cli::{Format, ImportArgs},
+    cli::{Format, ImportArgs, OnDuplicate},
     failure::{EXIT_FAULT, EXIT_USAGE, Failure, Outcome},
     import::{
-        Item, csv, edgelist,
-        envelope::{self, Envelope},
-        jsonl,
-        progress::{self, Metered},
-        sink::{Counts, RENAMED, Sink, Unwritten},
+        Item,
+        columns::{Columns, Rows},
+        csv, edgelist, jsonl,
+        notes::Notes,
+        progress::Metered,
+        sink::{Sink, Unwritten},
+        tally::Counts,
+        write::{self, Choices},
     },
-    piped::{PipedInput, interruption},
     render::{
-        number::{count, counted, duration, rate},
-        style::{BAD, DIM, Styled, TITLE, clean},
-        table::{Left, Right, Table},
+        number::{count, counted},
+        style::clean,
     },
     watched::Watched,
 };
+use formats::{Wanted, delimiter, format_of};
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Token, Watch, graph::RESERVED_PROPERTY};
-use serde_json::json;
+use input::{Input, source, unread};
+use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Watch};
+use report::{FileReport, Report};
+use skipped::Skipped;
 use std::{
-    fs::{self, File},
-    io::{self, BufReader, Read, Write},
-    os::fd::AsFd,
+    cell::Cell,
+    io::{self, Write},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-/// So many bad lines are shown; the rest is only counted.
-const SHOWN: usize = 10;
 
 /// How much log an import lets grow before it goes into the file: what is only in the log takes up some fifteen
 /// times as much memory.
@@ -40,54 +44,67 @@ const LOG_BYTES: u64 = 16 << 20;
 /// The type of edges that name none, where no other one is said.
 const EDGE_TYPE: &str = "LINK";
 
-#[derive(Default)]
-struct Report {
-    /// What was committed.
-    counts: Counts,
-    skipped: u64,
-    bad_lines: Vec<(u64, String)>,
-    last_line: u64,
-    /// What the file says of itself, if it is an export.
-    export: Option<Envelope>,
-    /// Why the graph is not the one that was exported.
-    lack: Option<String>,
-    time: Duration,
-}
-
 pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Outcome {
-    let format = args.format.or_else(|| guess(&args.file)).ok_or_else(|| {
-        Failure::usage(format_args!("cannot tell the format of {} by its name", args.file.display()))
-            .hint("pass --format edgelist, csv or jsonl")
-    })?;
-    require_options_of(args, format)?;
+    let files = args.files.iter().map(|path| Ok(Wanted { path, format: format_of(args, path)? }));
+    let files: Vec<_> = files.collect::<Outcome<_>>()?;
+    require_options_of(args, &files)?;
     let mut report = Report::default();
-    let imported = run_import(args, format, &mut report);
+    let imported = run_import(args, &files, &mut report);
     match (imported, args.common.json) {
-        (Ok(()), true) => show_json(args, format, &report, None, out)?,
-        (Ok(()), false) => show(args, &report, out)?,
+        (Ok(()), true) => report.show_json(args, &files, None, out)?,
+        (Ok(()), false) => report.show(args, out)?,
         // Nothing was tried.
-        (Err(failure), _) if failure.exit_code() == EXIT_USAGE => return Err(failure),
+        (Err(failure), _) if failure.exit_code() == EXIT_USAGE && report.committed().is_none() => return Err(failure),
         (Err(failure), true) => {
-            show_json(args, format, &report, Some(&failure), out)?;
+            report.show_json(args, &files, Some(&failure), out)?;
             out.flush()?;
             return Err(failure);
         }
         (Err(failure), false) => return Err(failure),
     }
-    let Some(lack) = &report.lack else { return Ok(()) };
+    let Some(failure) = not_all(&report) else { return Ok(()) };
     out.flush()?;
-    Err(Failure::new(format_args!("{} is not the whole of an export: {lack}", source(args)))
-        .exit(EXIT_FAULT)
-        .hint("what is there of it is imported; export the graph again, and import that into a new database"))
+    Err(failure)
 }
 
-/// Imports the file, and leaves the database closed.
-fn run_import(args: &ImportArgs, format: Format, report: &mut Report) -> Outcome {
+/// Why not all is imported of files that were read to their end.
+fn not_all(report: &Report) -> Option<Failure> {
+    let cut = report.files.iter().find_map(|file| Some((&file.name, file.lack.as_ref()?)));
+    if let Some((name, lack)) = cut {
+        let failure = Failure::new(format_args!("{name} is not the whole of an export: {lack}"));
+        let hint = "what is there of it is imported; export the graph again, and import that into a new database";
+        return Some(failure.exit(EXIT_FAULT).hint(hint));
+    }
+    let list = report.skipped_list.as_ref()?;
+    let skipped = counted(report.skipped(), "bad line is left out", "bad lines are left out");
+    let hint =
+        format_args!("{} lists what is wrong with each; all else is imported", clean(&list.display().to_string()));
+    Some(Failure::new(skipped).exit(EXIT_FAULT).literal_hint(hint))
+}
+
+/// Imports the files, and leaves the database closed.
+fn run_import(args: &ImportArgs, files: &[Wanted<'_>], report: &mut Report) -> Outcome {
     let watched = Watched::begin(|| {})?;
-    let (input, bar) = open(args, format, &watched)?;
+    files.iter().try_for_each(|file| input::require_whole(file.path, file.format, args.skip_bad))?;
+    let mut inputs = files.iter().map(|file| input::open(file.path, &watched).map(|input| (file, input)));
+    // Before the database is made: who waits for a named pipe waits without one.
+    let first = inputs.next().transpose().map_err(|failure| failure.although(report.kept()))?;
     let database = open_database(args)?;
-    let imported = import(args, format, input, (&bar, watched.watch()), &database, report);
-    let imported = match imported {
+    let mut skipped = Skipped::beside(&args.common.database);
+    let imported = first.into_iter().map(Ok).chain(inputs).try_for_each(|input| {
+        let (file, (input, bar)) = input.map_err(|failure| failure.although(report.kept()))?;
+        let imported = import(args, file, input, (&bar, watched.watch()), &database, report, &mut skipped);
+        bar.finish_and_clear();
+        imported
+    });
+    report.skipped_list = skipped.path();
+    let listed = |failure: Failure| match skipped.path() {
+        Some(path) => {
+            failure.although(format_args!("{} lists the bad lines before", clean(&path.display().to_string())))
+        }
+        None => failure,
+    };
+    match imported.map_err(listed).and_then(|()| skipped.finish()) {
         Ok(()) => database.close().map_err(|e| not_closed(e, report)),
         Err(failure) => {
             // A database that was made for what could not be imported is not left behind.
@@ -96,29 +113,35 @@ fn run_import(args: &ImportArgs, format: Format, report: &mut Report) -> Outcome
                 Err(e) => Err(failure.although(format_args!("closing it failed, too ({e}): {}", what_is_left(&e)))),
             }
         }
-    };
-    bar.finish_and_clear();
-    imported
-}
-
-/// Fails if an option is given that is of another format than that of the file.
-fn require_options_of(args: &ImportArgs, format: Format) -> Outcome {
-    let (option, of) = match format {
-        Format::Edgelist | Format::Jsonl if args.delimiter.is_some() => ("--delimiter", "csv"),
-        Format::Csv | Format::Jsonl if args.weighted => ("--weighted", "edgelist"),
-        _ => return Ok(()),
-    };
-    let what =
-        format_args!("{option} is an option of the format {of}, and {} is read as {}", source(args), name_of(format));
-    Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --format {of}")))
-}
-
-fn name_of(format: Format) -> &'static str {
-    match format {
-        Format::Edgelist => "edgelist",
-        Format::Csv => "csv",
-        Format::Jsonl => "jsonl",
     }
+}
+
+/// Fails if an option is given that is of another format than that of any file.
+fn require_options_of(args: &ImportArgs, files: &[Wanted<'_>]) -> Outcome {
+    use Format::{Csv, Edgelist};
+    let given: [(bool, &str, &[Format]); 6] = [
+        (args.delimiter.is_some(), "--delimiter", &[Csv]),
+        (args.no_header, "--no-header", &[Csv]),
+        (args.nodes, "--nodes", &[Csv]),
+        (args.edges, "--edges", &[Csv]),
+        (args.columns.is_some(), "--columns", &[Csv, Edgelist]),
+        (args.weighted, "--weighted", &[Edgelist]),
+    ];
+    for (_, option, of) in given.into_iter().filter(|(is_given, ..)| *is_given) {
+        let Some(other) = files.first().filter(|_| files.iter().all(|file| !of.contains(&file.format))) else {
+            continue;
+        };
+        let name = |format: &Format| formats::name(*format);
+        let of = of.iter().map(name).collect::<Vec<_>>().join(" or ");
+        let (file, format) = (source(other.path), formats::name(other.format));
+        let what = format_args!("{option} is an option of the format {of}, and {file} is read as {format}");
+        return Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --format {of}")));
+    }
+    let piped = files.iter().filter(|file| file.path == Path::new("-")).count();
+    if piped > 1 {
+        return Err(Failure::usage("standard input is given twice, and can be read once").hint("give - once"));
+    }
+    Ok(())
 }
 
 /// All that could be read is committed; what failed is the close.
@@ -147,7 +170,7 @@ fn is_unproved(error: &Error) -> bool {
 
 /// What of an import is there after a close that failed so.
 fn what_survives(error: &Error, report: &Report) -> String {
-    let committed = committed(&report.counts).unwrap_or_else(|| "nothing was to be committed".to_owned());
+    let committed = report.committed().unwrap_or_else(|| "nothing was to be committed".to_owned());
     match is_unproved(error) {
         true => format!(
             "{committed}: whether all of it survives is unknown, because a sync failed; open the database, look which commit \
@@ -160,46 +183,57 @@ fn what_survives(error: &Error, report: &Report) -> String {
     }
 }
 
-/// What of an import is committed, whatever came after.
-fn committed(counts: &Counts) -> Option<String> {
-    let token = counts.token?;
-    Some(format!("{} committed, the last is {token}", counted(counts.batches, "batch is", "batches are")))
-}
-
-/// Imports what is read, and reports what of it was committed.
+/// Imports what is read of one file, and reports what of it was committed.
 fn import(
     args: &ImportArgs,
-    format: Format,
+    file: &Wanted<'_>,
     input: Input,
     shown: (&ProgressBar, &Watch),
     database: &Database,
     report: &mut Report,
+    skipped: &mut Skipped,
 ) -> Outcome {
     let started = Instant::now();
     let was_empty = database.snapshot()?.digest() == Digest::default();
-    let edge_type = args.edge_type.as_deref().unwrap_or(EDGE_TYPE);
-    let mut sink = Sink::new(database, args.batch as usize, edge_type, args.label.as_deref())?;
+    let choices = Choices {
+        edge_type: args.edge_type.as_deref().unwrap_or(EDGE_TYPE),
+        label: args.label.as_deref(),
+        on_duplicate: match args.on_duplicate {
+            None => write::OnDuplicate::RefuseOther,
+            Some(OnDuplicate::Error) => write::OnDuplicate::Refuse,
+            Some(OnDuplicate::Keep) => write::OnDuplicate::Keep,
+            Some(OnDuplicate::Update) => write::OnDuplicate::Update,
+            Some(OnDuplicate::Parallel) => write::OnDuplicate::Parallel,
+        },
+    };
+    let mut sink = Sink::new(database, args.batch as usize, choices)?;
     if args.skip_bad {
         sink = sink.going_on();
     }
-    let read = read(args, format, input, shown, &mut sink, report).and_then(|()| {
-        let kept = sink.committed();
+    let mut done = FileReport { name: source(file.path), ..FileReport::default() };
+    let before = report.counts();
+    let read = read(args, file, input, shown, &mut sink, &mut done, (before, skipped)).and_then(|()| {
+        let kept = before.and(sink.committed());
         sink.finish().map_err(|e| failed_after(e, &kept))
     });
-    report.counts = sink.committed();
-    report.time = started.elapsed();
-    read?;
+    done.counts = sink.committed();
+    done.there = sink.tally().named(done.counts).to_vec();
+    done.warnings.extend(report::merged(&done.counts, sink.tally().first_merged()));
     // What was left out, or added, is told by who asked for it.
-    let is_as_exported = was_empty && args.label.is_none() && report.skipped == 0;
-    let graph = if is_as_exported { Some(database.snapshot()?.digest()) } else { None };
-    report.lack = report.export.as_ref().and_then(|export| export.lack().or_else(|| export.other_than(graph)));
-    Ok(())
+    let is_as_exported = was_empty && args.label.is_none() && args.key_prefix.is_none() && done.skipped == 0;
+    let graph = if read.is_ok() && is_as_exported { Some(database.snapshot()?.digest()) } else { None };
+    if read.is_ok() {
+        done.lack = done.export.as_ref().and_then(|export| export.lack().or_else(|| export.other_than(graph)));
+    }
+    report.time += started.elapsed();
+    report.files.push(done);
+    read
 }
 
 /// A failure of the engine after so much was committed.
 fn failed_after(error: Error, counts: &Counts) -> Failure {
     let failure = Failure::from(error);
-    match committed(counts) {
+    match report::committed(counts) {
         Some(committed) => failure.although(committed),
         None => failure,
     }
@@ -207,86 +241,124 @@ fn failed_after(error: Error, counts: &Counts) -> Failure {
 
 fn read(
     args: &ImportArgs,
-    format: Format,
+    file: &Wanted<'_>,
     input: Input,
     (bar, watch): (&ProgressBar, &Watch),
     sink: &mut Sink<'_>,
-    report: &mut Report,
+    report: &mut FileReport,
+    (before, skipped): (Counts, &mut Skipped),
 ) -> Outcome {
+    let mut notes = Notes::default();
+    // A failure that says for itself what is kept.
+    let told = Cell::new(false);
     let mut visit = |item: Item<'_>| {
-        report.last_line = item.line;
+        report.last_line = item.to;
         watch.require_uncancelled()?;
         let what = match item.element {
-            Ok(element) => match sink.put(element, item.line) {
-                Ok(false) => return Ok(()),
-                Ok(true) => {
-                    bar.set_message(counted(sink.counts().elements(), "element", "elements"));
-                    return Ok(());
+            Ok(mut element) => {
+                if file.format != Format::Jsonl {
+                    notes.look(&element, item.line);
                 }
-                // What the engine will not take is as bad as what cannot be read.
-                Err(Unwritten::Refused(error)) => error.to_string(),
-                Err(Unwritten::Failed(error)) => return Err(failed_after(error, &sink.committed())),
-            },
+                if let Some(prefix) = &args.key_prefix {
+                    element = element.with_prefix(prefix);
+                }
+                match sink.put(element, item.line) {
+                    Ok(false) => return Ok(()),
+                    Ok(true) => {
+                        bar.set_message(counted(sink.tally().counts.elements(), "element", "elements"));
+                        return Ok(());
+                    }
+                    // What the engine will not take is as bad as what cannot be read.
+                    Err(Unwritten::Refused(error)) => error.to_string(),
+                    Err(Unwritten::Failed(error)) => {
+                        told.set(true);
+                        return Err(failed_after(error, &before.and(sink.committed())));
+                    }
+                }
+            }
             Err(what) => what,
         };
         if !args.skip_bad {
             bar.finish_and_clear();
-            return Err(bad_line(args, item.line, &what, sink.kept_to()));
+            told.set(true);
+            return Err(bad_line(file, item.line, &what, sink.kept_to(), &before));
         }
-        report.skipped += 1;
-        if report.bad_lines.len() < SHOWN {
-            report.bad_lines.push((item.line, what));
-        }
+        skipped.add(&source(file.path), (item.line, item.to), &what).inspect_err(|_| told.set(true))?;
+        report.bad_lines((item.line, item.to), what);
         Ok(())
     };
-    let failed = |error: &io::Error| unread(args, error);
-    let input = Metered::new(input, bar.clone());
-    let read = match format {
-        Format::Edgelist => edgelist::read(buffered(input), args.weighted, failed, &mut visit).map(|()| None),
-        Format::Jsonl => jsonl::read(buffered(input), failed, &mut visit),
-        Format::Csv => csv::read(buffered(input), delimiter(args), failed, |columns| accept(args, columns), &mut visit)
-            .map(|()| None),
+    let failed = |error: &io::Error| unread(file.path, error);
+    let mut reader = input::decoded(Metered::new(input, bar.clone())).map_err(|e| failed(&e));
+    let read = reader.as_mut().map_err(|_| ()).map(|reader| match file.format {
+        Format::Edgelist => {
+            let names = args.columns.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            let columns = names.map(|names| Columns::named(&names, Rows::Edges)).transpose();
+            let columns = columns.map_err(|what| Failure::usage(format_args!("--columns: {what}")))?;
+            edgelist::read(reader, args.weighted, columns.as_ref(), failed, &mut visit).map(|warnings| (None, warnings))
+        }
+        Format::Jsonl => jsonl::read(reader, failed, || accept_export(args, file.path), &mut visit)
+            .map(|export| (export, Vec::new())),
+        Format::Csv => {
+            let rows = match (args.nodes, args.edges) {
+                (true, _) => Rows::Nodes,
+                (_, true) => Rows::Edges,
+                _ => Rows::AsNamed,
+            };
+            let (delimiter, columns) = (delimiter(args, file.path), args.columns.clone());
+            let table = csv::Table { delimiter, rows, columns, no_header: args.no_header };
+            csv::read(reader, &table, failed, |columns| accept(args, columns), &mut visit).map(|notes| (None, notes))
+        }
+    });
+    let read = match read {
+        Ok(read) => read,
+        Err(()) => Err(reader.err().unwrap_or_else(|| Failure::new("the input cannot be read"))),
     };
-    report.export = read.map_err(|failure| match failure.code() {
-        Some(ErrorCode::Cancelled) => ended(failure, &sink.committed()),
-        _ => failure,
+    let (export, warnings) = read.map_err(|failure| match failure.exit_code() {
+        EXIT_USAGE if before.token.is_none() => failure,
+        _ if told.get() => failure,
+        // A signal, or an input that cannot be read on.
+        _ => failure.although(kept(&before.and(sink.committed()), sink.kept_to())),
     })?;
+    report.export = export;
+    report.warnings = warnings.into_iter().chain(notes.told()).collect();
     Ok(())
 }
 
-/// Why the input cannot be read on.
-fn unread(args: &ImportArgs, error: &io::Error) -> Failure {
-    interruption(error).map_or_else(|| Failure::reading(&args.file, error), Failure::from)
-}
-
-/// The failure of an import that a signal ended, with what it did.
-fn ended(failure: Failure, counts: &Counts) -> Failure {
-    failure.although(committed(counts).unwrap_or_else(|| "nothing was imported".to_owned()))
+/// What of an import is kept that ended before the end of a file.
+fn kept(counts: &Counts, to: u64) -> String {
+    let lines = if to > 0 { format!(", up to line {}", count(to)) } else { String::new() };
+    report::committed(counts)
+        .map_or_else(|| "nothing was imported".to_owned(), |committed| format!("{committed}{lines}"))
 }
 
 /// Fails if an option is given that has no effect on such a table.
-fn accept(args: &ImportArgs, columns: &csv::Columns) -> Outcome {
-    match &args.edge_type {
-        Some(_) if columns.are_nodes() => {
-            let what = format_args!("--type is the type of edges, and {} is a table of nodes", source(args));
+fn accept(args: &ImportArgs, columns: &Columns) -> Outcome {
+    match (&args.edge_type, args.files.as_slice()) {
+        (Some(_), [path]) if columns.are_nodes() => {
+            let what = format_args!("--type is the type of edges, and {} is a table of nodes", source(path));
             Err(Failure::usage(what).hint("leave --type out; --label is a label for every node"))
         }
         _ => Ok(()),
     }
 }
 
-fn bad_line(args: &ImportArgs, line: u64, what: &str, kept_to: u64) -> Failure {
-    let kept = match kept_to {
-        0 => "nothing was imported".to_owned(),
-        line => format!("everything up to line {} is imported, nothing after it", count(line)),
-    };
-    Failure::new(format_args!("{}, line {line}: {}", source(args), clean(what)))
-        .hint(format_args!("{kept}; correct the line and run the import again, or pass --skip-bad"))
+/// Fails if every edge of an export would be added beside itself.
+fn accept_export(args: &ImportArgs, path: &Path) -> Outcome {
+    if args.on_duplicate != Some(OnDuplicate::Parallel) {
+        return Ok(());
+    }
+    let what = format_args!("{} is an export, which has every edge once", source(path));
+    Err(Failure::usage(what).hint("leave --on-duplicate parallel out"))
 }
 
-/// How the input is called.
-fn source(args: &ImportArgs) -> String {
-    if args.file == Path::new("-") { "standard input".to_owned() } else { clean(&args.file.display().to_string()) }
+fn bad_line(file: &Wanted<'_>, line: u64, what: &str, kept_to: u64, before: &Counts) -> Failure {
+    let kept = match (kept_to, report::committed(before)) {
+        (0, None) => "nothing was imported".to_owned(),
+        (0, Some(_)) => "the files before this one are imported, and nothing of it".to_owned(),
+        (line, _) => format!("everything up to line {} is imported, nothing after it", count(line)),
+    };
+    Failure::new(format_args!("{}, line {line}: {}", source(file.path), clean(what)))
+        .hint(format_args!("{kept}; correct the line and run the import again, or pass --skip-bad"))
 }
 
 /// Opens the database in the role that it has, unless one is asked for.
@@ -324,161 +396,4 @@ fn require_options_of_role(args: &ImportArgs, database: &Database) -> Outcome {
     let shown = clean(&args.common.database.display().to_string());
     let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
     Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --role primary")))
-}
-
-type Input = Box<dyn Read>;
-
-fn open(args: &ImportArgs, format: Format, watched: &Watched) -> Outcome<(Input, ProgressBar)> {
-    let path = args.file.as_path();
-    let failed = |error: io::Error| match unread(args, &error) {
-        failure if failure.code() == Some(ErrorCode::Cancelled) => ended(failure, &Counts::default()),
-        failure => failure,
-    };
-    let piped = |input: io::Result<PipedInput>| -> Outcome<(Input, ProgressBar)> {
-        Ok((Box::new(input.map_err(failed)?), progress::bar(None)))
-    };
-    if path == Path::new("-") {
-        let input = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-        return piped(PipedInput::open(move || Ok(input.into()), watched));
-    }
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(Failure::new(format_args!("cannot read {}: it is a folder", path.display())));
-    }
-    if !metadata.is_file() {
-        let path = path.to_owned();
-        return piped(PipedInput::open(move || File::open(path), watched));
-    }
-    let mut file = File::open(path).map_err(failed)?;
-    // What can be looked at before anything is written.
-    if format == Format::Jsonl && !args.skip_bad && envelope::is_cut(&mut file).map_err(failed)? {
-        let what = format_args!(
-            "{} is cut: it begins as an export does, and its last line is not the one with which an export ends",
-            source(args)
-        );
-        return Err(Failure::new(what).exit(EXIT_FAULT).hint(
-            "nothing is imported; export the graph again, or import what is there with --skip-bad, which ends with 3, too",
-        ));
-    }
-    Ok((Box::new(file), progress::bar(Some(metadata.len()))))
-}
-
-fn buffered(input: Metered<Input>) -> BufReader<Metered<Input>> {
-    BufReader::with_capacity(256 << 10, input)
-}
-
-/// The format that a file's name stands for.
-fn guess(path: &Path) -> Option<Format> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    match extension.as_str() {
-        "csv" | "tsv" => Some(Format::Csv),
-        "jsonl" | "ndjson" => Some(Format::Jsonl),
-        "txt" | "el" | "edges" | "edgelist" => Some(Format::Edgelist),
-        _ if path.file_stem().is_some_and(|stem| stem == "out") => Some(Format::Edgelist),
-        _ => None,
-    }
-}
-
-fn delimiter(args: &ImportArgs) -> u8 {
-    let tabs = args.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"));
-    args.delimiter.unwrap_or(if tabs { b'\t' } else { b',' })
-}
-
-fn show_json(
-    args: &ImportArgs,
-    format: Format,
-    report: &Report,
-    failure: Option<&Failure>,
-    out: &mut dyn Write,
-) -> Outcome {
-    let error = failure.map(Failure::document);
-    let counts = &report.counts;
-    let bad: Vec<_> = report.bad_lines.iter().map(|(line, what)| json!({ "line": line, "error": what })).collect();
-    write_json(
-        out,
-        &json!({
-            "database": args.common.database.display().to_string(),
-            "file": args.file.display().to_string(),
-            "format": name_of(format),
-            "lines": report.last_line,
-            "nodes_created": counts.nodes_created,
-            "nodes_updated": counts.nodes_updated,
-            "edges_created": counts.edges_created,
-            "edges_existing": counts.edges_existing,
-            "skipped": report.skipped,
-            "bad_lines": bad,
-            "warnings": warning(counts).as_slice(),
-            "export": report.export.is_some().then_some(if report.lack.is_some() { "incomplete" } else { "whole" }),
-            "export_lack": report.lack,
-            "batches": counts.batches,
-            "committed": counts.token.is_some(),
-            "error": error,
-            "token": counts.token.map(Token::full),
-            "seconds": report.time.as_secs_f64(),
-        }),
-    )
-}
-
-/// What is not as the file says, once for the whole of it.
-fn warning(counts: &Counts) -> Option<String> {
-    let renamed = match counts.renamed {
-        0 => return None,
-        number => counted(number, "property called", "properties called"),
-    };
-    Some(format!(
-        "{renamed} `{RESERVED_PROPERTY}` came in as `{RENAMED}`: no property has that name, under which queries read the key \
-         of a node"
-    ))
-}
-
-fn show(args: &ImportArgs, report: &Report, out: &mut dyn Write) -> Outcome {
-    let counts = &report.counts;
-    let (file, database) = (source(args), clean(&args.common.database.display().to_string()));
-    let per_second = counted(rate(counts.elements(), report.time), "element", "elements");
-    let title = Styled(TITLE, format!("{file} → {database}"));
-    let time = Styled(DIM, format!("{}, {per_second}/s", duration(report.time)));
-    writeln!(out, "{title}  {time}")?;
-    let mut table = Table::new(2, [("", Left, DIM), ("", Right, crate::render::style::PLAIN), ("", Left, DIM)]);
-    let already =
-        |number: u64| if number == 0 { String::new() } else { format!("and {} there already", count(number)) };
-    table.row(["nodes".into(), count(counts.nodes_created), already(counts.nodes_updated)]);
-    table.row(["edges".into(), count(counts.edges_created), already(counts.edges_existing)]);
-    let token = counts.token.map(|token| format!("the last is {token}")).unwrap_or_default();
-    table.row(["commits".into(), count(counts.batches), token]);
-    if report.skipped > 0 {
-        table.row(["bad lines".into(), count(report.skipped), "skipped".into()]);
-    }
-    table.write(out)?;
-    if let Some(warning) = warning(counts) {
-        writeln!(out, "  {} {warning}", Styled(BAD, "warning:"))?;
-    }
-    for (line, what) in &report.bad_lines {
-        writeln!(out, "  {} {}", Styled(DIM, format!("line {line}:")), clean(what))?;
-    }
-    let unseen = report.skipped - report.bad_lines.len() as u64;
-    if unseen > 0 {
-        writeln!(out, "  {}", Styled(DIM, format!("and {} more", count(unseen))))?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_tells_the_format() {
-        for (name, want) in [
-            ("people.csv", Some(Format::Csv)),
-            ("a/b.TSV", Some(Format::Csv)),
-            ("graph.jsonl", Some(Format::Jsonl)),
-            ("graph.ndjson", Some(Format::Jsonl)),
-            ("soc-Epinions1.txt", Some(Format::Edgelist)),
-            ("out.ego-facebook", Some(Format::Edgelist)),
-            ("graph", None),
-            ("-", None),
-        ] {
-            assert_eq!(guess(Path::new(name)), want, "{name}");
-        }
-    }
 }

@@ -43,10 +43,12 @@ pub enum Line {
     End(Trailer),
 }
 
-/// Calls `visit` with every element of `reader`. Returns what the file says of itself, if it is an export.
+/// Calls `visit` with every element of `reader`, once `accept` took it as an export, if it is one. Returns what the file says of
+/// itself then.
 pub fn read(
     reader: impl BufRead,
     failed: impl Fn(&io::Error) -> Failure,
+    accept: impl Fn() -> Result<(), Failure>,
     visit: Visit<'_>,
 ) -> Result<Option<Envelope>, Failure> {
     let mut text = Text::new(reader);
@@ -64,6 +66,7 @@ pub fn read(
                 // Of a form that nobody knows here there are no good lines to go on with.
                 let bad = |what| failed(&io::Error::new(io::ErrorKind::InvalidData, format!("line {line}: {what}")));
                 envelope::require_known(&version).map_err(bad)?;
+                accept()?;
                 export = Some(Envelope::default());
                 anything = true;
                 continue;
@@ -86,7 +89,7 @@ pub fn read(
             }
         };
         anything = true;
-        visit(Item { line, element })?;
+        visit(Item { line, to: line, element })?;
     }
     Ok(export)
 }

@@ -3,13 +3,17 @@
 use super::too_long;
 use std::io::{self, BufRead, Read};
 
-/// Calls `each` with every line of `reader`: its number, and its text without line end and byte order mark,
-/// or what keeps it from being text. None is longer than `limit` bytes.
+/// For text with line ends of old Macs, all of which would be one line.
+pub const LONE_CR: &str =
+    "a carriage return stands alone within it: line ends are LF or CRLF (`tr '\\r' '\\n' < FILE` makes them)";
+
+/// Calls `each` with every line of `reader`: its number, its text without line end and byte order mark, or what keeps it
+/// from being text, and the line end that was taken off. None is longer than `limit` bytes.
 pub fn each<E>(
     mut reader: impl BufRead,
     limit: usize,
     failed: impl Fn(&io::Error) -> E,
-    mut each: impl FnMut(u64, Result<&str, String>) -> Result<(), E>,
+    mut each: impl FnMut(u64, Result<&str, String>, &'static str) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut buffer = Vec::new();
     for number in 1.. {
@@ -18,17 +22,29 @@ pub fn each<E>(
         if read == 0 {
             break;
         }
-        if buffer.pop_if(|last| *last == b'\n').is_none() && read == limit {
+        let ends = buffer.pop_if(|last| *last == b'\n').is_some();
+        if !ends && read == limit {
             buffer = Vec::new();
             reader.skip_until(b'\n').map_err(|e| failed(&e))?;
-            each(number, Err(too_long(limit)))?;
+            each(number, Err(too_long(limit)), "\n")?;
             continue;
         }
-        let text = buffer.strip_suffix(b"\r").unwrap_or(&buffer);
+        let (text, end) = match buffer.strip_suffix(b"\r") {
+            Some(text) => (text, if ends { "\r\n" } else { "\r" }),
+            None => (&*buffer, if ends { "\n" } else { "" }),
+        };
         let text = if number == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
-        each(number, std::str::from_utf8(text).map_err(|_| "not UTF-8 text".to_owned()))?;
+        each(number, as_text(text), end)?;
     }
     Ok(())
+}
+
+fn as_text(bytes: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
+    if bytes.contains(&0) {
+        return Err("it holds a NUL character: is it UTF-16? (`iconv -f UTF-16LE -t UTF-8` converts it)".to_owned());
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -42,7 +58,7 @@ mod tests {
             bytes,
             MAX_LINE,
             |e| e.to_string(),
-            |number, text| {
+            |number, text, _| {
                 all.push((number, text.map(str::to_owned)));
                 Ok(())
             },
@@ -63,6 +79,23 @@ mod tests {
         let all = lines(b"\xff\xfe\nok\n");
         assert!(all[0].1.as_ref().unwrap_err().contains("UTF-8"));
         assert_eq!(all[1].1.as_deref(), Ok("ok"));
+    }
+
+    #[test]
+    fn text_of_two_bytes_a_character_is_no_text_of_one() {
+        let all = lines(b"a\0 \0b\0\n");
+        assert!(all[0].1.as_ref().unwrap_err().contains("UTF-16"), "{all:?}");
+    }
+
+    #[test]
+    fn the_end_of_each_line_is_told() {
+        let mut ends = Vec::new();
+        let see = |_, _: Result<&str, String>, end| {
+            ends.push(end);
+            Ok::<_, String>(())
+        };
+        each(&b"a\r\nb\n\r\nc\r"[..], MAX_LINE, |e| e.to_string(), see).unwrap();
+        assert_eq!(ends, ["\r\n", "\n", "\r\n", "\r"]);
     }
 
     #[test]

@@ -1,17 +1,24 @@
 //! Import: from the text of a file to elements of a graph. The parsers are pure; [`sink::Sink`] alone writes.
 
+mod cell;
+pub mod columns;
 pub mod csv;
 pub mod edgelist;
 pub mod envelope;
 mod json;
 pub mod jsonl;
+mod kind;
 mod lines;
+pub mod notes;
 mod number;
 pub mod progress;
+mod python;
 mod rows;
 pub mod sink;
+pub mod tally;
+pub mod write;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, render::number::count};
 use kitedb_core::{MAX_RANK, NodeId, Value, graph::NameKind};
 use std::borrow::Cow;
 
@@ -64,6 +71,21 @@ impl<'a> Element<'a> {
     pub fn with_rank(mut self, given: Option<u64>) -> Self {
         if let Self::Edge { rank, .. } = &mut self {
             *rank = given;
+        }
+        self
+    }
+
+    /// As it is, with that text before every key.
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        fn put(key: &mut Cow<'_, str>, prefix: &str) {
+            key.to_mut().insert_str(0, prefix);
+        }
+        match &mut self {
+            Self::Name { .. } => {}
+            Self::Node { key, .. } => key.iter_mut().for_each(|key| put(key, prefix)),
+            Self::Edge { src, dst, .. } => {
+                [src, dst].into_iter().filter_map(End::key_mut).for_each(|key| put(key, prefix))
+            }
         }
         self
     }
@@ -139,11 +161,26 @@ pub enum End<'a> {
     Id(NodeId),
 }
 
-impl End<'_> {
+impl<'a> End<'a> {
+    fn key_mut(&mut self) -> Option<&mut Cow<'a, str>> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Id(_) => None,
+        }
+    }
+
     fn into_owned(self) -> End<'static> {
         match self {
             Self::Key(key) => End::Key(Cow::Owned(key.into_owned())),
             Self::Id(id) => End::Id(id),
+        }
+    }
+
+    /// Its key, if that names it.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Id(_) => None,
         }
     }
 
@@ -160,6 +197,8 @@ impl End<'_> {
 pub struct Item<'a> {
     /// The line on which it begins, from 1.
     pub line: u64,
+    /// The line on which it ends.
+    pub to: u64,
     pub element: Result<Element<'a>, String>,
 }
 
@@ -173,6 +212,13 @@ pub const MAX_LINE: usize = 16 << 20;
 /// Such a line is read as it comes, and never in memory as a whole.
 pub const MAX_JSON_LINE: usize = 1 << 30;
 
+/// So many values are in one cell or one dictionary at most: each takes up many times what it does in the file.
+const MAX_ITEMS: usize = 1 << 20;
+
+fn too_many() -> String {
+    format!("a list of more than {} values", count(MAX_ITEMS as u64))
+}
+
 fn too_long(limit: usize) -> String {
     format!("longer than {} MiB", limit >> 20)
 }
@@ -182,10 +228,5 @@ fn no_rank(given: impl std::fmt::Display) -> String {
     format!("the rank is {given}: give a whole number between 0 and {MAX_RANK}, or leave it out")
 }
 
-/// A key, type or label with the blanks around it taken off; `what` names it if nothing is left.
-fn name<'a>(text: &'a str, what: &str) -> Result<Cow<'a, str>, String> {
-    match text.trim() {
-        "" => Err(format!("the {what} is empty")),
-        text => Ok(Cow::Borrowed(text)),
-    }
-}
+#[cfg(test)]
+mod fuzz;

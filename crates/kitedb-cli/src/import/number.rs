@@ -50,6 +50,24 @@ impl Number {
     }
 }
 
+impl Number {
+    /// The number that is printed as that text: of `1.10`, `007` or `1e3` there is none, because what is printed is another text.
+    pub fn printed_as(text: &str) -> Option<Self> {
+        // No number is printed longer: the least float of all has 24 characters.
+        let number = Self::read(text).ok().filter(|_| text.len() <= 32)?;
+        (number.to_string() == text).then_some(number)
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(integer) => integer.fmt(f),
+            Self::Float(float) => fmt::Debug::fmt(float, f),
+        }
+    }
+}
+
 fn digits_before_the_exponent(text: &str) -> impl Iterator<Item = u8> {
     text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(u8::is_ascii_digit)
 }

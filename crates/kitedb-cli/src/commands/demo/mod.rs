@@ -11,7 +11,10 @@ use super::write_json;
 use crate::{
     cli::DemoArgs,
     failure::{Failure, Outcome},
-    import::sink::{Sink, Unwritten},
+    import::{
+        sink::{Sink, Unwritten},
+        write::{Choices, OnDuplicate},
+    },
     render::{
         number::{counted, duration},
         style::{ACCENT, DIM, Styled, TITLE, clean},
@@ -97,7 +100,9 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Outcome {
 /// Imports the crates the way `kitedb import` would.
 fn import(database: &Database, lock: &LockFile) -> Outcome<Duration> {
     let started = Instant::now();
-    let mut sink = Sink::new(database, 5_000, lockfile::DEPENDS_ON, Some(lockfile::CRATE))?;
+    let (edge_type, label) = (lockfile::DEPENDS_ON, Some(lockfile::CRATE));
+    let choices = Choices { edge_type, label, on_duplicate: OnDuplicate::Update };
+    let mut sink = Sink::new(database, 5_000, choices)?;
     for element in lock.elements() {
         sink.put(element, 0).map_err(Unwritten::into_error)?;
     }

@@ -21,7 +21,7 @@ fn parse_line(line: &str) -> Result<Option<Line>, String> {
 /// What a file says of itself, and its elements and bad lines.
 fn read_all(file: &str) -> (Option<Envelope>, Vec<Result<(), String>>) {
     let mut items = Vec::new();
-    let export = read(file.as_bytes(), |e| Failure::new(e), &mut |item| {
+    let export = read(file.as_bytes(), |e| Failure::new(e), || Ok(()), &mut |item| {
         items.push(item.element.map(drop));
         Ok(())
     });
@@ -62,7 +62,7 @@ fn an_export_says_whether_it_is_whole() {
         let error = read_all(&file).1.pop().unwrap().unwrap_err();
         assert!(error.contains(phrase), "{file}: {error}");
     }
-    let newer = read(r#"{"kitedb_export":2}"#.as_bytes(), |e| Failure::new(e), &mut |_| Ok(()));
+    let newer = read(r#"{"kitedb_export":2}"#.as_bytes(), |e| Failure::new(e), || Ok(()), &mut |_| Ok(()));
     assert!(newer.unwrap_err().message().contains("an export of version 2"));
 }
 

@@ -75,6 +75,7 @@ fn an_import_from_a_silent_pipe_ends_with_the_first_signal() {
             let (code, told) = ended_by(signal, &mut child);
             assert_eq!(code, Some(130), "{signal} {input}: {told}");
             assert!(told.contains("interrupted") && told.contains("2 batches are committed"), "{told}");
+            assert!(told.contains("up to line 8"), "{told}");
             let mut report = String::new();
             out.read_to_string(&mut report).unwrap();
             let report: Json = serde_json::from_str(&report).unwrap();
