@@ -1,6 +1,6 @@
 //! `kitedb import`: from a file into a database, batch by batch.
 
-use super::write_json;
+use super::{require_takes_writes, write_json};
 use crate::{
     cli::{Format, ImportArgs},
     failure::{EXIT_FAULT, EXIT_USAGE, Failure, Outcome},
@@ -296,18 +296,13 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         options = options.replication_role(role.into());
     }
     let database = Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?;
-    if database.replication_role() == ReplicationRole::Replica {
-        let shown = clean(&args.common.database.display().to_string());
-        return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
-            .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
-    }
     if let Err(failure) = require_options_of_role(args, &database) {
         // One that was made is not left behind.
         database.abandon()?;
         return Err(failure);
     }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
-    database.require_commits()?;
+    require_takes_writes(&database, &args.common.database)?;
     Ok(database)
 }
 
