@@ -1,6 +1,6 @@
 //! `kitedb import`: from a file into a database, batch by batch.
 
-use super::{require_takes_writes, write_json};
+use super::{require_options_of_role, require_takes_writes, write_json};
 use crate::{
     cli::{Format, ImportArgs},
     failure::{EXIT_FAULT, EXIT_USAGE, Failure, Outcome},
@@ -20,7 +20,7 @@ use crate::{
     watched::Watched,
 };
 use indicatif::ProgressBar;
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Token, Watch, graph::RESERVED_PROPERTY};
+use kitedb_core::{Database, Digest, Error, ErrorCode, Token, Watch, graph::RESERVED_PROPERTY};
 use serde_json::json;
 use std::{
     fs::{self, File},
@@ -296,7 +296,8 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         options = options.replication_role(role.into());
     }
     let database = Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?;
-    if let Err(failure) = require_options_of_role(args, &database) {
+    let options = require_options_of_role(&args.log, &args.common.database, &database, ", or pass --role primary");
+    if let Err(failure) = options {
         // One that was made is not left behind.
         database.abandon()?;
         return Err(failure);
@@ -304,21 +305,6 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
     // Before anything is read: whoever may not write learns it now, not after the first batch.
     require_takes_writes(&database, &args.common.database)?;
     Ok(database)
-}
-
-/// Fails if an option is given that is about replication, for a database that has no part in it.
-fn require_options_of_role(args: &ImportArgs, database: &Database) -> Outcome {
-    if database.replication_role() != ReplicationRole::Disabled {
-        return Ok(());
-    }
-    let option = match &args.log {
-        log if log.segment_max_bytes.is_some() => "--segment-max-bytes",
-        log if log.fence_wait_ms.is_some() => "--fence-wait-ms",
-        _ => return Ok(()),
-    };
-    let shown = clean(&args.common.database.display().to_string());
-    let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
-    Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --role primary")))
 }
 
 type Input = Box<dyn Read>;

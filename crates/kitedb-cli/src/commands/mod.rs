@@ -32,7 +32,7 @@ mod without_log;
 
 use crate::{
     asked_to_end::listen,
-    cli::{CostArgs, DatabaseArgs, EdgeChoiceArgs, GetArgs, StepsArgs},
+    cli::{CostArgs, DatabaseArgs, EdgeChoiceArgs, GetArgs, LogArgs, StepsArgs},
     failure::{
         DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, NO_REPLICA_AND_DOES_NOT_OPEN, Outcome,
         not_opened, not_opened_to_write, note,
@@ -125,6 +125,22 @@ fn require_takes_writes(database: &Database, path: &Path) -> Outcome {
             .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
     }
     Ok(database.require_commits()?)
+}
+
+/// Fails if an option is given that is about replication, for a database at `path` that has no part in it. What else can be done than
+/// to leave it out is `or`.
+fn require_options_of_role(log: &LogArgs, path: &Path, database: &Database, or: &str) -> Outcome {
+    if database.replication_role() != ReplicationRole::Disabled {
+        return Ok(());
+    }
+    let option = match log {
+        log if log.segment_max_bytes.is_some() => "--segment-max-bytes",
+        log if log.fence_wait_ms.is_some() => "--fence-wait-ms",
+        _ => return Ok(()),
+    };
+    let shown = clean(&path.display().to_string());
+    let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
+    Err(Failure::usage(what).hint(format_args!("leave {option} out{or}")))
 }
 
 /// Whether the file at `path` opens, as far as it goes.

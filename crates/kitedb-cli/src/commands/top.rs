@@ -41,7 +41,7 @@ fn list(args: &TopArgs, database: &Database, out: &mut dyn Write) -> Outcome {
         Rank::PageRank => None,
         Rank::Field(field) => Some(field),
     };
-    super::require(args.edge_types.is_empty() || by.is_none_or(|field| is_degree(field)), || {
+    super::require(args.edge_types.is_empty() || by.is_none_or(is_degree), || {
         "--type says by which edges degrees and pagerank are reckoned: leave it out of a question by a property"
             .to_owned()
     })?;

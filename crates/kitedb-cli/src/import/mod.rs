@@ -174,7 +174,10 @@ pub fn value_of_json(json: &str, what: &str) -> Result<Value, String> {
         let value = text.value()?;
         text.end_line().map(|()| value)
     };
-    read(&mut text).map_err(|fault| fault.within(what).to_string())
+    read(&mut text).map_err(|fault| match fault {
+        json::Fault::Value { .. } => fault.within(what).to_string(),
+        fault => format!("{what} is {fault}"),
+    })
 }
 
 /// Takes the items of a file in order; an error ends the reading.

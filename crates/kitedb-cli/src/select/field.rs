@@ -139,9 +139,12 @@ fn number(number: u64) -> Value {
     Value::I64(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// As it is told from all others: a property stands in quotes where its bare name is another one.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_own = |name: &str| OF_NODES.iter().chain(OF_EDGES).any(|(own, _)| *own == name);
         match self {
+            Self::Property(name) if is_own(name) => write!(f, "\"{name}\""),
             Self::Property(name) => f.write_str(name),
             Self::Own(own) => {
                 let mut names = OF_NODES.iter().chain(OF_EDGES);
@@ -212,6 +215,7 @@ mod tests {
         for text in ["", "a,", ",a", "a,,b", "\"a\" b"] {
             assert!(Fields::parse(text, Of::Node).is_err(), "{text}");
         }
-        assert_eq!(Field::Own(Own::OutDegree).to_string(), "out-degree");
+        let shown = [Field::Own(Own::OutDegree), property("age"), property("id")].map(|field| field.to_string());
+        assert_eq!(shown, ["out-degree", "age", "\"id\""]);
     }
 }

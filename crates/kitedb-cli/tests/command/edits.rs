@@ -210,6 +210,7 @@ fn what_makes_no_sense_changes_nothing() {
         ("link", &["ada", "", "bot"], 2, ""),
         ("link", &["ada", "KNOWS", "bot", "x"], 2, "no NAME=VALUE"),
         ("delete", &[], 2, ""),
+        ("delete", &["void", "--segment-max-bytes", "1000000"], 2, "a database without replication"),
         ("delete", &["99", "--id"], 1, "there is no node 99"),
     ] {
         let run = run(&folder, command, more);

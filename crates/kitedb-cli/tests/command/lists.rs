@@ -290,6 +290,11 @@ fn neighbors_are_gone_to_either_way_and_further() {
         ask(&folder, "reach", &["bot", "--csv", "--show", "age", "--sort", "age", "--desc"]).ok().out,
         "depth,id,key,labels,age\r\n2,2,charles,Person,79\r\n1,1,ada,Person;Poet,36\r\n"
     );
+    folder.run(&["set", "g.kitedb", "void", "id=7"]).ok();
+    assert_eq!(
+        ask(&folder, "nodes", &["--csv", "--show", "id,key,\"id\"", "--key-prefix", "void"]).ok().out,
+        "id,key,labels,\"\"\"id\"\"\"\r\n5,void,,7\r\n"
+    );
     // A loop is one neighbour.
     folder.file("loop.csv", "src,dst,type\nvoid,void,SELF\n");
     folder.run(&["import", "g.kitedb", "loop.csv"]).ok();

@@ -7,7 +7,7 @@ pub mod label;
 pub mod link;
 pub mod property;
 
-use super::{node_named, open_node, open_to_read, require_takes_writes, whole, write_json};
+use super::{node_named, open_node, open_to_read, require_options_of_role, require_takes_writes, whole, write_json};
 use crate::{
     cli::EditArgs,
     failure::{Failure, Outcome},
@@ -59,6 +59,7 @@ fn change(
     database: &Database,
     plan: impl FnOnce(&dyn Graph) -> Outcome<Plan>,
 ) -> Outcome<(Plan, Option<Token>)> {
+    require_options_of_role(&args.log, &args.common.database, database, "")?;
     require_takes_writes(database, &args.common.database)?;
     let mut tx = database.begin()?;
     let plan = plan(tx.as_graph())?;
