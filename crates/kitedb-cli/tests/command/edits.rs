@@ -248,3 +248,16 @@ fn edits_are_for_who_leads() {
     assert_eq!((fenced.code, &error["code"]), (1, &json!("STALE_PRIMARY")), "{fenced:?}");
     folder.run(&["delete", "r.kitedb", "void"]).ok();
 }
+
+/// The log of a file that has two names is found by one of them alone.
+#[test]
+fn a_file_with_two_names_takes_an_edit_only_if_told() {
+    let folder = graph();
+    std::fs::hard_link(folder.path().join("g.kitedb"), folder.path().join("other.kitedb")).unwrap();
+    let refused = folder.run(&["set", "other.kitedb", "ada", "age=1", "--json"]);
+    let error: Json = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!((refused.code, &error["code"]), (1, &json!("HARD_LINKED")), "{refused:?}");
+    assert_eq!(get(&folder, "ada")["props"]["age"], 36);
+    folder.run(&["set", "other.kitedb", "ada", "age=1", "--accept-hard-links"]).ok();
+    assert_eq!(get(&folder, "ada")["props"]["age"], 1);
+}

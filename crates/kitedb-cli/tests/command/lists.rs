@@ -80,6 +80,9 @@ fn nodes_come_in_the_order_that_is_asked_for() {
     }
     let run = ask(&folder, "nodes", &["--sort", "age", "--memory-bytes", "100"]);
     assert!(run.code == 1 && run.err.contains("100 bytes") && run.err.contains("--memory-bytes"), "{run:?}");
+    let run = ask(&folder, "nodes", &["--sort", "age", "--timeout-ms", "0", "--json"]);
+    let error: Json = serde_json::from_str(&run.err).unwrap();
+    assert_eq!((run.code, &error["code"]), (1, &json!("TIME_LIMIT")), "{run:?}");
     assert_eq!(ask(&folder, "nodes", &["--desc"]).code, 2);
 }
 
