@@ -118,13 +118,18 @@ fn opened(args: &DatabaseArgs, options: OpenOptions, does_not_open: &str) -> Out
 
 /// Fails where `database` at `path` takes no writes from here, before any work is done for one.
 fn require_takes_writes(database: &Database, path: &Path) -> Outcome {
-    if database.replication_role() == ReplicationRole::Replica {
-        let shown = clean(&path.display().to_string());
-        return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
-            .of(ErrorCode::ReplicaReadOnly)
-            .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
-    }
+    require_no_replica(database, path)?;
     Ok(database.require_commits()?)
+}
+
+fn require_no_replica(database: &Database, path: &Path) -> Outcome {
+    if database.replication_role() != ReplicationRole::Replica {
+        return Ok(());
+    }
+    let shown = clean(&path.display().to_string());
+    Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
+        .of(ErrorCode::ReplicaReadOnly)
+        .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"))
 }
 
 /// Fails if an option is given that is about replication, for a database at `path` that has no part in it. What else can be done than

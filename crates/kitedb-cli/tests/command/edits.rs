@@ -146,7 +146,8 @@ fn edges_are_added_and_parallel_ones_by_name() {
     assert_eq!(state(&folder), before);
     let out = run(&folder, "link", &["void", "KNOWS", "ada", "since=1833"]).ok().out;
     assert!(out.starts_with("+ edge void -KNOWS→ ada  since=1833\ncommitted"), "{out}");
-    let out = run(&folder, "link", &["grace", "LIKES", "grace", "--create"]).ok().out;
+    let Run { out, err, .. } = run(&folder, "link", &["grace", "LIKES", "grace", "--create"]).ok();
+    assert!(err.contains("note: `LIKES` is a new type"), "{err}");
     assert!(out.starts_with("+ node grace\n+ edge grace -LIKES→ grace\n"), "{out}");
     run(&folder, "link", &["bot", "KNOWS", "ada", "--parallel"]).ok();
     let known = edges(&folder).into_iter().filter(|(edge, _)| edge.contains("KNOWS")).count();
@@ -238,6 +239,8 @@ fn edits_are_for_who_leads() {
     let refused = folder.run(&["set", "r.kitedb", "ada", "age=1", "--json"]);
     let error: Json = serde_json::from_str(&refused.err).unwrap();
     assert_eq!((refused.code, &error["code"]), (1, &json!("REPLICA_READ_ONLY")), "{refused:?}");
+    let refused = folder.run(&["set", "r.kitedb", "ada", "age=1", "--dry-run"]);
+    assert!(refused.code == 1 && refused.err.contains("is a replica"), "{refused:?}");
     // A primary stays one, and its replica follows.
     folder.run(&["set", "p.kitedb", "ada", "age=40"]).ok();
     folder.run(&["replica", "follow", "r.kitedb", "--once"]).ok();

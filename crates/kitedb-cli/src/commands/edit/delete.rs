@@ -48,5 +48,5 @@ fn plan(args: &DeleteArgs, graph: &dyn Graph, watch: &Watch) -> Outcome<Plan> {
         format!("this would delete {nodes} ({}) and {}", named.join(", "), counted(all_edges, "edge", "edges"))
     });
     let fields = [("deleted_nodes".to_owned(), count.into()), ("deleted_edges".to_owned(), all_edges.into())];
-    Ok(Plan { changes, fields: fields.into_iter().collect(), needs_yes })
+    Ok(Plan { changes, fields: fields.into_iter().collect(), needs_yes, ..Plan::default() })
 }

@@ -23,10 +23,13 @@ pub fn run(args: &LabelArgs, out: &mut dyn Write) -> Outcome {
         &args.edit,
         |graph| {
             let (id, node) = find(graph, &args.edit, &args.key)?;
-            let mut changes = Vec::new();
+            let mut plan = Plan::default();
             for label in add {
                 if !graph.node_has_label(id, label)? {
-                    changes.push(Change::Label { node: node.clone(), label: label.clone(), add: true });
+                    if graph.label_id(label).is_none() {
+                        plan.notes.push(format!("`{}` is a new label: no node had it before", clean(label)));
+                    }
+                    plan.changes.push(Change::Label { node: node.clone(), label: label.clone(), add: true });
                 }
             }
             for label in remove {
@@ -36,9 +39,9 @@ pub fn run(args: &LabelArgs, out: &mut dyn Write) -> Outcome {
                         .of(ErrorCode::UnknownName)
                         .literal_hint("nothing is changed; labels are case-sensitive"));
                 }
-                changes.push(Change::Label { node: node.clone(), label: label.clone(), add: false });
+                plan.changes.push(Change::Label { node: node.clone(), label: label.clone(), add: false });
             }
-            Ok(Plan::of(changes))
+            Ok(plan)
         },
         out,
     )

@@ -40,8 +40,13 @@ pub fn link(args: &LinkArgs, out: &mut dyn Write) -> Outcome {
             if !args.parallel {
                 require_none_there(args, graph, (&src, &dst))?;
             }
-            changes.push(Change::CreateEdge { src, ty: args.edge_type.clone(), dst, props, parallel: args.parallel });
-            Ok(Plan::of(changes))
+            let mut plan = Plan::of(changes);
+            if graph.etype_id(&args.edge_type).is_none() {
+                plan.notes.push(format!("`{}` is a new type: no edge had it before", clean(&args.edge_type)));
+            }
+            let (ty, parallel) = (args.edge_type.clone(), args.parallel);
+            plan.changes.push(Change::CreateEdge { src, ty, dst, props, parallel });
+            Ok(plan)
         },
         out,
     )
@@ -82,7 +87,7 @@ pub fn unlink(args: &UnlinkArgs, out: &mut dyn Write) -> Outcome {
             });
             let fields = [("deleted_nodes".to_owned(), 0.into()), ("deleted_edges".to_owned(), edges.len().into())];
             let changes = edges.into_iter().map(Change::DeleteEdge).collect();
-            Ok(Plan { changes, fields: fields.into_iter().collect(), needs_yes })
+            Ok(Plan { changes, fields: fields.into_iter().collect(), needs_yes, ..Plan::default() })
         },
         out,
     )

@@ -7,10 +7,13 @@ pub mod label;
 pub mod link;
 pub mod property;
 
-use super::{node_named, open_node, open_to_read, require_options_of_role, require_takes_writes, whole, write_json};
+use super::{
+    node_named, open_node, open_to_read, require_no_replica, require_options_of_role, require_takes_writes, whole,
+    write_json,
+};
 use crate::{
     cli::EditArgs,
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, note},
     render::style::{DIM, Styled, clean},
 };
 use change::{Change, Named, NamedEdge};
@@ -24,6 +27,8 @@ struct Plan {
     changes: Vec<Change>,
     /// Fields of the document beside the changes.
     fields: Map<String, Json>,
+    /// What is worth knowing of it: a name that is new may be one that was misspelt.
+    notes: Vec<String>,
     /// Why it is not done without `--yes`, if it is not.
     needs_yes: Option<String>,
 }
@@ -38,7 +43,9 @@ impl Plan {
 fn edit(args: &EditArgs, plan: impl FnOnce(&dyn Graph) -> Outcome<Plan>, out: &mut dyn Write) -> Outcome {
     if args.dry_run {
         let database = open_to_read(&args.common)?;
-        let shown = database.snapshot().map_err(Failure::from).and_then(|view| plan(view.as_graph()));
+        let shown = require_no_replica(&database, &args.common.database)
+            .and_then(|()| Ok(database.snapshot()?))
+            .and_then(|view| plan(view.as_graph()));
         let shown = shown.and_then(|plan| tell(args, &plan, None, out));
         return whole(&database, shown, out);
     }
@@ -85,6 +92,9 @@ fn tell(args: &EditArgs, plan: &Plan, token: Option<Token>, out: &mut dyn Write)
         }
         document.insert("token".to_owned(), json!(token.map(Token::full)));
         return write_json(out, &document);
+    }
+    for what in &plan.notes {
+        note(what);
     }
     for change in &plan.changes {
         writeln!(out, "{}", change.line())?;
