@@ -256,7 +256,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::NotADatabase if error.path().is_some_and(|path| is_blotted_out(error, path, None)) => BLOTTED_OUT,
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
         ErrorCode::Locked => {
-            "another process writes to it; status, stats, check, get and neighbors work beside a writer"
+            "another process writes to it; status, stats, check, get, nodes, edges and other questions work beside a writer"
         }
         ErrorCode::DiskFull => {
             "free some space, or raise the limit, and run the command again; what was committed is kept"

@@ -15,7 +15,7 @@ use crate::{
         csv,
         listing::{Form, Head, Listing, Row},
         number::{count, counted},
-        style::{ACCENT, DIM, PLAIN, Styled},
+        style::{ACCENT, DIM, PLAIN, Styled, clean},
         table::{Left, Right, Table},
         value,
     },
@@ -82,13 +82,13 @@ impl Asked {
         let conditions = args
             .conditions
             .iter()
-            .map(|text| Condition::parse(text, of).map_err(|e| Failure::usage(format_args!("--where {text}: {e}"))));
+            .map(|text| Condition::parse(text, of).map_err(|e| Failure::usage(clean(&format!("--where {text}: {e}")))));
         let conditions = conditions.collect::<Outcome<Vec<_>>>()?;
         let by = match by.as_deref() {
             Some("label") if what == Counted::Nodes => Some(By::Label),
-            Some(name) => {
-                Some(By::Field(Field::parse(name, of).map_err(|e| Failure::usage(format_args!("--by {name}: {e}")))?))
-            }
+            Some(name) => Some(By::Field(
+                Field::parse(name, of).map_err(|e| Failure::usage(clean(&format!("--by {name}: {e}"))))?,
+            )),
             None => None,
         };
         require(!(edges.id && edges.from.is_none() && edges.to.is_none()), || {
@@ -308,10 +308,7 @@ impl Groups {
         let more = counts.len() > most;
         let head = Head {
             document: format!("{{\"by\":{},\"groups\":[", object!(name)),
-            table: Table::of(
-                0,
-                vec![(crate::render::style::clean(&name), Left, ACCENT), (nouns.1.to_owned(), Right, PLAIN)],
-            ),
+            table: Table::of(0, vec![(clean(&name), Left, ACCENT), (nouns.1.to_owned(), Right, PLAIN)]),
             names: vec![name, "count".to_owned()],
         };
         let mut listing = Listing::begin(out, form, head)?;
