@@ -9,6 +9,7 @@ use std::{
     io::Write,
     panic::PanicHookInfo,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// What every command returns.
@@ -20,6 +21,14 @@ pub const EXIT_USAGE: u8 = 2;
 pub const EXIT_FAULT: u8 = 3;
 /// A signal ended it; which one, a shell tells by 128 and its number, and this is that of SIGINT.
 pub const EXIT_SIGNAL: u8 = 130;
+
+/// Whether failures are told as JSON, to a script that asked for JSON.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From here on failures are told as JSON: one object, on one line of standard error.
+pub fn tell_as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = Style::new().dimmed();
@@ -40,6 +49,8 @@ pub struct Failure {
     hint: Option<Hint>,
     /// An error of the engine, if it was one.
     cause: Option<Error>,
+    /// What it is, where it was none.
+    code: Option<ErrorCode>,
     exit: u8,
     /// The command has said for itself what is wrong.
     silent: bool,
@@ -47,12 +58,12 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, cause: None, exit: EXIT_FAILED, silent: false }
+        Self { message: message.to_string(), hint: None, cause: None, code: None, exit: EXIT_FAILED, silent: false }
     }
 
     /// The command line asks for something that makes no sense.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self { exit: EXIT_USAGE, ..Self::new(message) }
+        Self { exit: EXIT_USAGE, code: Some(ErrorCode::InvalidArgument), ..Self::new(message) }
     }
 
     /// Ends with `exit` after the command has shown for itself what is wrong.
@@ -74,6 +85,12 @@ impl Failure {
     #[must_use]
     pub fn literal_hint(self, hint: impl fmt::Display) -> Self {
         Self { hint: Some(Hint::Literal(hint.to_string())), ..self }
+    }
+
+    /// What it is by the codes of the engine, of which it is no error.
+    #[must_use]
+    pub fn of(self, code: ErrorCode) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     #[must_use]
@@ -122,13 +139,13 @@ impl Failure {
         self.exit
     }
 
-    /// The code of the engine's error, if it was one.
+    /// The code of the engine's error, if it was one, or that of what it is.
     pub fn code(&self) -> Option<ErrorCode> {
-        self.cause.as_ref().map(Error::code)
+        self.cause.as_ref().map(Error::code).or(self.code)
     }
 
-    /// As documents have it: message, code and kind, `null` where it is no error of the engine, and those fields of one that
-    /// are set.
+    /// As documents have it: message, code and kind, `null` where the engine has no code for it, and those fields of an error of
+    /// the engine that are set.
     pub fn document(&self) -> Json {
         let code = self.code();
         let mut document = json!({
@@ -147,7 +164,7 @@ impl Failure {
     pub fn report(&self) -> u8 {
         if !self.silent {
             let hint = self.hint.as_ref().map(|(Hint::Template(hint) | Hint::Literal(hint))| hint.as_str());
-            print(&self.message, hint);
+            print(&self.message, hint, || self.document());
         }
         self.exit
     }
@@ -158,16 +175,29 @@ pub fn report_panic(info: &PanicHookInfo<'_>) {
     let what = info.payload();
     let what = what.downcast_ref::<&str>().copied().or_else(|| what.downcast_ref::<String>().map(String::as_str));
     let place = info.location().map(|at| format!(" at {at}")).unwrap_or_default();
-    print(&format!("{}{place}", what.unwrap_or("unknown failure")), Some(REPORT));
+    let failure = Failure::new(format_args!("{}{place}", what.unwrap_or("unknown failure"))).of(ErrorCode::Internal);
+    failure.literal_hint(REPORT).report();
 }
 
-fn print(message: &str, hint: Option<&str>) {
+fn print(message: &str, hint: Option<&str>, document: impl FnOnce() -> Json) {
+    if AS_JSON.load(Ordering::Relaxed) {
+        let mut document = document();
+        document["hint"] = hint.into();
+        let _ = writeln!(io::stderr().lock(), "{document}");
+        return;
+    }
     let mut err = anstream::stderr().lock();
     // With standard error gone there is nobody left to tell.
     let _ = writeln!(err, "{ERROR}error:{ERROR:#} {message}");
     if let Some(hint) = hint {
         let _ = writeln!(err, "{HINT}hint: {hint}{HINT:#}");
     }
+}
+
+/// Tells on standard error what is worth knowing, and is no failure.
+pub fn note(what: impl fmt::Display) {
+    // As of a failure.
+    let _ = writeln!(anstream::stderr().lock(), "{HINT}note: {what}{HINT:#}");
 }
 
 /// A hint in which ` DB` is to name the database at `path`, and ` SOURCE` the source that was given, if one was.
@@ -226,13 +256,17 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorCode::NotADatabase if error.path().is_some_and(|path| is_blotted_out(error, path, None)) => BLOTTED_OUT,
         ErrorCode::NotADatabase => "the first argument is the path of a KiteDB database",
         ErrorCode::Locked => {
-            "another process writes to it; status, stats, check, get and neighbors work beside a writer"
+            "another process writes to it; status, stats, check, get, nodes, edges and other questions work beside a writer"
         }
         ErrorCode::DiskFull => {
             "free some space, or raise the limit, and run the command again; what was committed is kept"
         }
-        ErrorCode::MemoryLimit => "--depth, --type and --limit ask for less; --memory-bytes allows more",
-        ErrorCode::TimeLimit => "--depth, --type and --limit ask for less; --timeout-ms allows more",
+        ErrorCode::MemoryLimit => {
+            "ask for less by what `--help` lists (types, conditions, a depth, a limit); --memory-bytes allows more"
+        }
+        ErrorCode::TimeLimit => {
+            "ask for less by what `--help` lists (types, conditions, a depth, a limit); --timeout-ms allows more"
+        }
         ErrorCode::ReadOnly => "check the permissions of the file and of its folder",
         ErrorCode::NeedsReseed if error.names_a_command() => return None,
         ErrorCode::NeedsReseed => RESEED,
@@ -352,6 +386,17 @@ mod tests {
             assert!(hint.contains(phrase), "{code:?}");
             assert_eq!(failure.exit, EXIT_FAILED);
         }
+    }
+
+    #[test]
+    fn a_document_says_what_it_is_by_the_codes_of_the_engine() {
+        let engine = Failure::from(Error::new(ErrorCode::NotFound, "what")).document();
+        assert_eq!((&engine["code"], &engine["kind"]), (&json!("NOT_FOUND"), &json!("input")));
+        let usage = Failure::usage("what").document();
+        assert_eq!((&usage["code"], &usage["kind"]), (&json!("INVALID_ARGUMENT"), &json!("input")));
+        let named = Failure::new("what").of(ErrorCode::NodeNotFound).document();
+        assert_eq!((&named["code"], &named["message"]), (&json!("NODE_NOT_FOUND"), &json!("what")));
+        assert_eq!(Failure::new("what").document()["code"], Json::Null);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn format_of(buffer: &PyUntypedBuffer) -> String {
 pub fn buffer_of(value: &Bound<'_, PyAny>) -> Outcome<PyResult<PyUntypedBuffer>> {
     let buffer = PyUntypedBuffer::get(value);
     // That of numpy.ma: what lies beneath a mask is no value.
-    if buffer.is_ok() && value.hasattr("mask")? {
+    if value.hasattr("mask")? && value.hasattr("dtype")? {
         let what = "a masked array is given, whose masked numbers would count: give its filled(), or its compressed()";
         return Err(wrong_type(what));
     }

@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and the help that explains it.
 
+mod ask;
+mod edit;
 mod import;
 mod replication;
 #[cfg(feature = "http")]
@@ -14,6 +16,11 @@ use clap::{
 use kitedb_core::Token;
 use std::path::{Path, PathBuf};
 
+pub use ask::{
+    CostArgs, CountArgs, Counted, EdgeChoiceArgs, EdgesArgs, NeighborsArgs, NodeListArgs, NodesArgs, PathArgs, Rank,
+    ReachArgs, StepsArgs, TopArgs,
+};
+pub use edit::{DeleteArgs, EdgeArgs, EditArgs, LabelArgs, LinkArgs, SetArgs, UnlinkArgs, UnsetArgs};
 pub use import::{Format, ImportArgs, OnDuplicate};
 pub use replication::{
     CopyArgs, FollowArgs, LogArgs, PrimaryArgs, PrimaryCommand, PromoteArgs, RemoveArgs, ReplicaCommand,
@@ -87,12 +94,45 @@ pub enum Command {
     Repair(RepairArgs),
     /// Show one node
     Get(GetArgs),
+    /// List nodes: those with a label, a property, a key that begins so; in an order
+    #[command(after_help = ask::NODES)]
+    Nodes(NodesArgs),
+    /// List edges: those of a type, of a node, with a property; in an order
+    #[command(after_help = ask::EDGES)]
+    Edges(EdgesArgs),
+    /// Count nodes and edges, all of them or those that are meant, or how many there are of each kind
+    #[command(after_help = ask::COUNT)]
+    Count(CountArgs),
+    /// List the nodes of the highest degree, rank or property
+    #[command(after_help = ask::TOP)]
+    Top(TopArgs),
     /// List the nodes to which a node has edges
+    #[command(after_help = ask::NEIGHBORS)]
     Neighbors(NeighborsArgs),
     /// Show a way from one node to another: of the fewest edges, or of the least weight
+    #[command(after_help = ask::PATH)]
     Path(PathArgs),
     /// List the nodes that can be reached from a node, nearest first
+    #[command(after_help = ask::REACH)]
     Reach(ReachArgs),
+    /// Set properties of a node or of an edge
+    #[command(after_help = edit::SET, override_usage = "kitedb set DB KEY NAME=VALUE…\n       kitedb set DB --edge SRC TYPE DST NAME=VALUE…")]
+    Set(SetArgs),
+    /// Remove properties of a node or of an edge
+    #[command(after_help = edit::UNSET, override_usage = "kitedb unset DB KEY NAME…\n       kitedb unset DB --edge SRC TYPE DST NAME…")]
+    Unset(UnsetArgs),
+    /// Add labels to a node, or take them off
+    #[command(after_help = edit::LABEL)]
+    Label(LabelArgs),
+    /// Add an edge from one node to another
+    #[command(after_help = edit::LINK)]
+    Link(LinkArgs),
+    /// Remove the edges of a type from one node to another
+    #[command(after_help = edit::UNLINK)]
+    Unlink(UnlinkArgs),
+    /// Delete nodes, with their edges
+    #[command(after_help = edit::DELETE)]
+    Delete(DeleteArgs),
     /// Look after a primary, whose log replicas follow
     #[command(subcommand, after_help = EXIT_CODES)]
     Primary(PrimaryCommand),
@@ -126,9 +166,19 @@ impl Command {
             Self::Stats(args) | Self::Check(args) => &args.database,
             Self::Repair(args) => &args.common.database,
             Self::Get(args) => &args.common.database,
+            Self::Nodes(args) => &args.common.database,
+            Self::Edges(args) => &args.common.database,
+            Self::Count(args) => &args.common.database,
+            Self::Top(args) => &args.common.database,
             Self::Neighbors(args) => &args.node.common.database,
             Self::Path(args) => &args.common.database,
             Self::Reach(args) => &args.node.common.database,
+            Self::Set(args) => &args.edit.common.database,
+            Self::Unset(args) => &args.edit.common.database,
+            Self::Label(args) => &args.edit.common.database,
+            Self::Link(args) => &args.edit.common.database,
+            Self::Unlink(args) => &args.edit.common.database,
+            Self::Delete(args) => &args.edit.common.database,
             Self::Primary(command) => command.database(),
             Self::Replica(command) => command.database(),
             Self::Role(args) => &args.common.database,
@@ -254,82 +304,6 @@ pub struct GetArgs {
     /// Take KEY as a node's number (nodes without a key have nothing else)
     #[arg(long)]
     pub id: bool,
-}
-
-#[derive(Args)]
-pub struct NeighborsArgs {
-    #[command(flatten)]
-    pub node: GetArgs,
-    /// Follow only edges of this type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub edge_type: Option<String>,
-    /// Follow edges backwards: the nodes that have edges to this one
-    #[arg(long = "in")]
-    pub incoming: bool,
-    /// Stop after this many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
-}
-
-/// Which edges are followed, and what that may cost.
-#[derive(Args)]
-pub struct StepsArgs {
-    /// Follow only edges of this type; may be given several times
-    #[arg(long = "type", value_name = "TYPE")]
-    pub edge_types: Vec<String>,
-    /// Follow edges backwards
-    #[arg(long = "in", conflicts_with = "both")]
-    pub incoming: bool,
-    /// Follow edges either way
-    #[arg(long)]
-    pub both: bool,
-    /// End with an error after so many ms
-    #[arg(long, value_name = "MS")]
-    pub timeout_ms: Option<u64>,
-    /// End with an error where the question would hold more than so many bytes [default: 1 GiB]
-    #[arg(long, value_name = "BYTES")]
-    pub memory_bytes: Option<usize>,
-}
-
-#[derive(Args)]
-pub struct PathArgs {
-    #[command(flatten)]
-    pub common: DatabaseArgs,
-    /// The key of the node where it starts
-    pub from: String,
-    /// The key of the node where it ends
-    pub to: String,
-    /// Take FROM and TO as nodes' numbers
-    #[arg(long)]
-    pub id: bool,
-    #[command(flatten)]
-    pub steps: StepsArgs,
-    /// The least sum of this property of edges, in place of the fewest edges
-    #[arg(long, value_name = "PROPERTY", conflicts_with = "all")]
-    pub weight: Option<String>,
-    /// What an edge weighs that does not have that property; without this, such an edge is an error
-    #[arg(long, value_name = "NUMBER", requires = "weight")]
-    pub missing: Option<f64>,
-    /// So many paths without a repeated node, the best first
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "all")]
-    pub k: Option<u64>,
-    /// Every path of the fewest edges
-    #[arg(long)]
-    pub all: bool,
-}
-
-#[derive(Args)]
-pub struct ReachArgs {
-    #[command(flatten)]
-    pub node: GetArgs,
-    #[command(flatten)]
-    pub steps: StepsArgs,
-    /// At most so many edges away
-    #[arg(long, value_name = "N")]
-    pub depth: Option<u32>,
-    /// Stop after this many nodes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
 }
 
 #[derive(Args)]

@@ -5,6 +5,7 @@ mod input;
 mod report;
 mod skipped;
 
+use super::{require_options_of_role, require_takes_writes};
 use crate::{
     cli::{Format, ImportArgs, OnDuplicate},
     failure::{EXIT_FAULT, EXIT_USAGE, Failure, Outcome},
@@ -27,7 +28,7 @@ use crate::{
 use formats::{Wanted, delimiter, format_of};
 use indicatif::ProgressBar;
 use input::{Input, source, unread};
-use kitedb_core::{Database, Digest, Error, ErrorCode, ReplicationRole, Watch};
+use kitedb_core::{Database, Digest, Error, ErrorCode, Watch};
 use report::{FileReport, Report};
 use skipped::Skipped;
 use std::{
@@ -368,32 +369,13 @@ fn open_database(args: &ImportArgs) -> Outcome<Database> {
         options = options.replication_role(role.into());
     }
     let database = Database::open(&args.common.database, options.checkpoint_log_bytes(LOG_BYTES))?;
-    if database.replication_role() == ReplicationRole::Replica {
-        let shown = clean(&args.common.database.display().to_string());
-        return Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
-            .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"));
-    }
-    if let Err(failure) = require_options_of_role(args, &database) {
+    let options = require_options_of_role(&args.log, &args.common.database, &database, ", or pass --role primary");
+    if let Err(failure) = options {
         // One that was made is not left behind.
         database.abandon()?;
         return Err(failure);
     }
     // Before anything is read: whoever may not write learns it now, not after the first batch.
-    database.require_commits()?;
+    require_takes_writes(&database, &args.common.database)?;
     Ok(database)
-}
-
-/// Fails if an option is given that is about replication, for a database that has no part in it.
-fn require_options_of_role(args: &ImportArgs, database: &Database) -> Outcome {
-    if database.replication_role() != ReplicationRole::Disabled {
-        return Ok(());
-    }
-    let option = match &args.log {
-        log if log.segment_max_bytes.is_some() => "--segment-max-bytes",
-        log if log.fence_wait_ms.is_some() => "--fence-wait-ms",
-        _ => return Ok(()),
-    };
-    let shown = clean(&args.common.database.display().to_string());
-    let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
-    Err(Failure::usage(what).hint(format_args!("leave {option} out, or pass --role primary")))
 }

@@ -1,12 +1,18 @@
 //! One module per command, and what those that read have in common.
 
 pub mod check;
+pub mod count;
 pub mod demo;
+pub mod edges;
+pub mod edit;
 pub mod export;
 mod followers;
 pub mod get;
 pub mod import;
 pub mod neighbors;
+mod node_list;
+pub mod nodes;
+mod pace;
 pub mod path;
 pub mod primary;
 pub mod reach;
@@ -14,25 +20,29 @@ pub mod repair;
 pub mod replica;
 mod rivals;
 pub mod role;
+mod rows;
 #[cfg(feature = "http")]
 pub mod serve;
 pub mod stats;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+pub mod top;
 pub mod verify;
 mod without_log;
 
 use crate::{
     asked_to_end::listen,
-    cli::{DatabaseArgs, GetArgs, StepsArgs},
+    cli::{CostArgs, DatabaseArgs, EdgeChoiceArgs, GetArgs, LogArgs, StepsArgs},
     failure::{
         DOES_NOT_OPEN, EXIT_FAILED, EXIT_FAULT, EXIT_SIGNAL, Failure, NO_REPLICA_AND_DOES_NOT_OPEN, Outcome,
-        not_opened, not_opened_to_write,
+        not_opened, not_opened_to_write, note,
     },
-    render::style::clean,
+    render::{listing::Form, style::clean},
+    select::{condition::Condition, filter::EdgeFilter},
 };
 use kitedb_core::{
-    Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, Result, Value, View, Watch,
+    Database, ErrorCode, ErrorKind, GraphRead, NodeId, OpenOptions, PropKeyId, ReplicationRole, Result, Value, View,
+    Watch,
     query::{Limits, Steps, Way},
 };
 use serde::Serialize;
@@ -62,7 +72,7 @@ fn whole(database: &Database, shown: Outcome, out: &mut dyn Write) -> Outcome {
     let failed = shown.err().map(|failure| failure.message().to_owned()).filter(|message| !message.is_empty());
     let failed = failed.map_or_else(String::new, |message| format!("{message}; "));
     let exit = if is_denied(database) { EXIT_FAILED } else { EXIT_FAULT };
-    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).exit(exit))
+    Err(Failure::new(format_args!("{failed}less than was committed is shown: {damage}")).of(damage.code()).exit(exit))
 }
 
 /// Why less than was committed is shown of `database`, for a document: what this account may not read is no damage.
@@ -106,6 +116,38 @@ fn opened(args: &DatabaseArgs, options: OpenOptions, does_not_open: &str) -> Out
     })
 }
 
+/// Fails where `database` at `path` takes no writes from here, before any work is done for one.
+fn require_takes_writes(database: &Database, path: &Path) -> Outcome {
+    require_no_replica(database, path)?;
+    Ok(database.require_commits()?)
+}
+
+fn require_no_replica(database: &Database, path: &Path) -> Outcome {
+    if database.replication_role() != ReplicationRole::Replica {
+        return Ok(());
+    }
+    let shown = clean(&path.display().to_string());
+    Err(Failure::new(format_args!("{shown} is a replica and takes writes only from its source"))
+        .of(ErrorCode::ReplicaReadOnly)
+        .hint("write to its primary; `kitedb replica promote DB` makes this one take writes"))
+}
+
+/// Fails if an option is given that is about replication, for a database at `path` that has no part in it. What else can be done than
+/// to leave it out is `or`.
+fn require_options_of_role(log: &LogArgs, path: &Path, database: &Database, or: &str) -> Outcome {
+    if database.replication_role() != ReplicationRole::Disabled {
+        return Ok(());
+    }
+    let option = match log {
+        log if log.segment_max_bytes.is_some() => "--segment-max-bytes",
+        log if log.fence_wait_ms.is_some() => "--fence-wait-ms",
+        _ => return Ok(()),
+    };
+    let shown = clean(&path.display().to_string());
+    let what = format_args!("{option} is about the log of a primary, and {shown} is a database without replication");
+    Err(Failure::usage(what).hint(format_args!("leave {option} out{or}")))
+}
+
 /// Whether the file at `path` opens, as far as it goes.
 fn opens(path: &Path) -> bool {
     Database::open(path, OpenOptions::new().create_if_missing(false).read_only(true)).is_ok()
@@ -144,18 +186,19 @@ fn find_node(view: &View, args: &GetArgs) -> Outcome<NodeId> {
 }
 
 /// The node of that key, or of that number.
-fn node_named(view: &View, key: &str, is_number: bool) -> Outcome<NodeId> {
+fn node_named(graph: &(impl GraphRead + ?Sized), key: &str, is_number: bool) -> Outcome<NodeId> {
     let shown = clean(key);
     if is_number {
         let id = key.parse().map_err(|_| Failure::usage(format_args!("`{shown}` is not a node's number")))?;
-        return match view.node_exists(NodeId(id))? {
+        return match graph.node_exists(NodeId(id))? {
             true => Ok(NodeId(id)),
-            false => Err(Failure::new(format_args!("there is no node {id}"))),
+            false => Err(Failure::new(format_args!("there is no node {id}")).of(ErrorCode::NodeNotFound)),
         };
     }
-    match view.node_by_key(key)? {
+    match graph.node_by_key(key)? {
         Some(node) => Ok(node),
         None => Err(Failure::new(format_args!("there is no node with the key `{shown}`"))
+            .of(ErrorCode::NodeNotFound)
             .hint("keys are case-sensitive; pass --id to look a node up by its number")),
     }
 }
@@ -183,10 +226,30 @@ fn steps_of(args: &StepsArgs) -> Steps<'static> {
 }
 
 /// What a question may cost, and what ends it.
-fn limits_of(args: &StepsArgs, watch: &Watch) -> Limits {
+fn limits_of(args: &CostArgs, watch: &Watch) -> Limits {
     let limits = Limits::new().watched_by(watch);
     let limits = args.timeout_ms.into_iter().fold(limits, Limits::time_ms);
     args.memory_bytes.into_iter().fold(limits, Limits::memory_bytes)
+}
+
+/// The edges that the arguments mean.
+fn choose_edges<'a>(view: &View, args: &'a EdgeChoiceArgs, conditions: &'a [Condition]) -> Outcome<EdgeFilter<'a>> {
+    let find = |key: &Option<String>| key.as_ref().map(|key| node_named(view, key, args.id)).transpose();
+    Ok(EdgeFilter { types: &args.edge_types, from: find(&args.from)?, to: find(&args.to)?, conditions })
+}
+
+/// Tells somebody at a terminal which names are not in use, so that nothing has them.
+fn tell_unknown(form: Form, unknown: &[(&str, &str)]) {
+    if form == Form::Table {
+        for (kind, name) in unknown {
+            note(format_args!("nothing in this graph has the {kind} `{}`", clean(name)));
+        }
+    }
+}
+
+/// Fails, as of a wrong command line, where something is not so.
+fn require(is_so: bool, what: impl FnOnce() -> String) -> Outcome {
+    if is_so { Ok(()) } else { Err(Failure::usage(what())) }
 }
 
 /// How a node is called on a terminal: by its key, or by its number.

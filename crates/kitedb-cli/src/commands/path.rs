@@ -39,7 +39,7 @@ type Paths<'a> = Box<dyn Iterator<Item = Result<Path>> + 'a>;
 
 /// What is asked for, each path found as it is shown.
 fn paths<'a>(args: &PathArgs, view: &'a View, (from, to): (NodeId, NodeId), watched: &Watched) -> Result<Paths<'a>> {
-    let (steps, limits) = (steps_of(&args.steps), limits_of(&args.steps, watched.watch()));
+    let (steps, limits) = (steps_of(&args.steps), limits_of(&args.steps.cost, watched.watch()));
     let weight = match &args.weight {
         Some(name) => Weight::Property { name: name.clone(), missing: args.missing },
         None => Weight::Hops,

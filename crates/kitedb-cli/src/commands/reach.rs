@@ -1,25 +1,30 @@
 //! `kitedb reach`: the nodes that can be reached from a node.
 
-use super::{find_node, label_names, limits_of, node_name, open_to_read, steps_of, whole};
+use super::{
+    find_node, limits_of,
+    node_list::{NodeList, in_order},
+    open_to_read,
+    pace::Pace,
+    rows::Told,
+    steps_of, tell_unknown, whole,
+};
 use crate::{
-    cli::ReachArgs,
+    cli::{CostArgs, NodeListArgs, ReachArgs},
     failure::Outcome,
-    render::{
-        number::counted,
-        style::{ACCENT, DIM, Styled, clean},
-        table::{Left, Right, Table},
+    render::listing::Form,
+    select::{
+        condition::Condition,
+        field::Field,
+        filter::{NodeFilter, unknown},
     },
     watched::Watched,
 };
 use kitedb_core::{
-    Database, GraphRead, NodeId, View,
-    query::{Reach, Reached},
+    Database, GraphRead, NodeId, Value, View,
+    query::{Reach, Steps},
 };
 use serde_json::json;
 use std::io::Write;
-
-/// Rows that are lined up with each other.
-const PAGE: usize = 1_000;
 
 pub fn run(args: &ReachArgs, out: &mut dyn Write) -> Outcome {
     let database = open_to_read(&args.node.common)?;
@@ -30,59 +35,60 @@ pub fn run(args: &ReachArgs, out: &mut dyn Write) -> Outcome {
 fn find(args: &ReachArgs, database: &Database, out: &mut dyn Write) -> Outcome {
     let view = database.snapshot()?;
     let start = find_node(&view, &args.node)?;
-    let watched = Watched::begin(|| {})?;
-    let limits = limits_of(&args.steps, watched.watch());
-    let reach = Reach::from(&view, [start], &steps_of(&args.steps), &limits)?.depth(args.depth.unwrap_or(u32::MAX));
-    // Where it starts is no answer.
-    let mut reach = reach.skip(1);
-    let most = args.limit.unwrap_or(u64::MAX);
-    let mut shown = 0;
-    let mut more = false;
-    let mut next = || -> Outcome<Option<Reached>> {
-        let Some(found) = reach.next().transpose()? else { return Ok(None) };
-        more = shown == most;
-        shown += u64::from(!more);
-        Ok((!more).then_some(found))
+    let from = json!({ "id": start.0, "key": view.node_key(start)? });
+    let around = Around {
+        view: &view,
+        start,
+        steps: steps_of(&args.steps),
+        types: &args.steps.edge_types,
+        depth: args.depth.unwrap_or(u32::MAX),
+        list: &args.list,
+        cost: &args.steps.cost,
+        form: args.list.form.form(&args.node.common),
+        document: format!("{{\"from\":{from},\"nodes\":["),
+        nouns: ("node", "nodes"),
     };
-    match args.node.common.json {
-        true => show_json(&view, start, &mut next, out)?,
-        false => show(&view, &mut next, out)?,
-    }
-    match args.node.common.json {
-        true => writeln!(out, "],\"count\":{shown},\"more\":{more}}}")?,
-        false => {
-            let more = if more { " shown, there are more" } else { "" };
-            writeln!(out, "{}", Styled(DIM, format!("{}{more}", counted(shown, "node", "nodes"))))?;
-        }
-    }
-    Ok(())
+    around.show(out)
 }
 
-type Next<'n> = dyn FnMut() -> Outcome<Option<Reached>> + 'n;
-
-fn show(view: &View, next: &mut Next<'_>, out: &mut dyn Write) -> Outcome {
-    let mut table = Table::new(0, [("", Right, DIM), ("", Left, ACCENT), ("", Left, DIM)]);
-    let mut rows = 0;
-    while let Some(Reached { node, depth, .. }) = next()? {
-        let labels = label_names(view, node)?.iter().map(|label| format!(":{}", clean(label))).collect::<Vec<_>>();
-        table.row([depth.to_string(), node_name(view.node_key(node)?.as_deref(), node), labels.join(" ")]);
-        rows += 1;
-        if rows % PAGE == 0 {
-            table.write(out)?;
-        }
-    }
-    Ok(table.write(out)?)
+/// Nodes around a node, each once with how far it is.
+pub struct Around<'a> {
+    pub view: &'a View,
+    pub start: NodeId,
+    pub steps: Steps<'a>,
+    pub types: &'a [String],
+    pub depth: u32,
+    pub list: &'a NodeListArgs,
+    pub cost: &'a CostArgs,
+    pub form: Form,
+    pub document: String,
+    pub nouns: (&'static str, &'static str),
 }
 
-/// The beginning of one document, written as nodes are found: each on a line of its own.
-fn show_json(view: &View, start: NodeId, next: &mut Next<'_>, out: &mut dyn Write) -> Outcome {
-    write!(out, "{{\"from\":{},\"nodes\":[", json!({ "id": start.0, "key": view.node_key(start)? }))?;
-    let mut before = "\n";
-    while let Some(Reached { node, depth, .. }) = next()? {
-        let told =
-            json!({ "id": node.0, "key": view.node_key(node)?, "labels": label_names(view, node)?, "depth": depth });
-        write!(out, "{before}{told}")?;
-        before = ",\n";
+impl Around<'_> {
+    pub fn show(self, out: &mut dyn Write) -> Outcome {
+        let Self { view, start, steps, depth, list, cost, .. } = &self;
+        let watched = Watched::begin(|| {})?;
+        let limits = limits_of(cost, watched.watch());
+        let mut pace = Pace::new(watched.watch(), cost.timeout_ms);
+        // All of them are gone through: the conditions are about what is listed.
+        let filter = NodeFilter { labels: &[], key_prefix: None, conditions: &list.conditions };
+        let told = Told::of(&list.show, self.form);
+        let asked = list.conditions.iter().filter_map(Condition::property).chain(told.properties());
+        let asked = asked.chain(list.sort.as_ref().and_then(Field::property));
+        tell_unknown(self.form, &unknown(view, [], self.types, asked));
+        let (form, document, nouns) = (self.form, self.document.clone(), self.nouns);
+        NodeList { view, told, form, document, before: Some("depth"), nouns }.write(
+            &mut |give| {
+                let reach = Reach::from(*view, [*start], steps, &limits)?.depth(*depth);
+                // Where it starts is no answer.
+                let scan = reach.skip(1).filter_map(|reached| {
+                    let found = reached.and_then(|reached| Ok((view.node(reached.node)?, reached.depth)));
+                    found.map(|(node, depth)| Some((node?, Some(Value::from(depth))))).transpose()
+                });
+                in_order(scan, &filter, (view, list, cost.memory()), &mut pace, give)
+            },
+            out,
+        )
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Import: from the text of a file to elements of a graph. The parsers are pure; [`sink::Sink`] alone writes.
 
-mod cell;
+pub mod cell;
 pub mod columns;
 pub mod csv;
 pub mod edgelist;
@@ -10,7 +10,7 @@ pub mod jsonl;
 mod kind;
 mod lines;
 pub mod notes;
-mod number;
+pub mod number;
 pub mod progress;
 mod python;
 mod rows;
@@ -135,7 +135,7 @@ impl<'a> Element<'a> {
 }
 
 /// How many bytes a value takes in storage at most.
-fn size_of_value(value: &Value) -> usize {
+pub fn size_of_value(value: &Value) -> usize {
     /// More than a number, a length or a time takes; with the name of its zone, a time has more.
     const PART: usize = 40;
     match value {
@@ -200,6 +200,23 @@ pub struct Item<'a> {
     /// The line on which it ends.
     pub to: u64,
     pub element: Result<Element<'a>, String>,
+}
+
+/// The value that a JSON text stands for, by the rules of JSON Lines; `what` names it where it stands for none.
+pub fn value_of_json(json: &str, what: &str) -> Result<Value, String> {
+    if json.trim().contains('\n') {
+        return Err(format!("{what} is JSON of more than one line"));
+    }
+    let mut text = json::Text::new(json.trim().as_bytes());
+    let read = |text: &mut json::Text<&[u8]>| {
+        text.next_line()?;
+        let value = text.value()?;
+        text.end_line().map(|()| value)
+    };
+    read(&mut text).map_err(|fault| match fault {
+        json::Fault::Value { .. } => fault.within(what).to_string(),
+        fault => format!("{what} is {fault}"),
+    })
 }
 
 /// Takes the items of a file in order; an error ends the reading.

@@ -2,6 +2,8 @@
 //! terminal shows them.
 
 pub mod bar;
+pub mod csv;
+pub mod listing;
 pub mod number;
 pub mod style;
 pub mod table;

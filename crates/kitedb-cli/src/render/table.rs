@@ -15,7 +15,7 @@ pub enum Align {
 pub use Align::{Left, Right};
 
 struct Column {
-    head: &'static str,
+    head: String,
     align: Align,
     style: Style,
     width: usize,
@@ -32,9 +32,14 @@ pub struct Table {
 impl Table {
     /// A table of the columns given as head, side and style. Without any head there is no line of heads.
     pub fn new<const N: usize>(indent: usize, columns: [(&'static str, Align, Style); N]) -> Self {
+        Self::of(indent, columns.map(|(head, align, style)| (head.to_owned(), align, style)).into())
+    }
+
+    /// As [`Table::new`], of as many columns as there are.
+    pub fn of(indent: usize, columns: Vec<(String, Align, Style)>) -> Self {
         let head_is_due = columns.iter().any(|(head, ..)| !head.is_empty());
-        let columns = columns.map(|(head, align, style)| Column { head, align, style, width: head.width() });
-        Self { indent, columns: columns.into(), rows: Vec::new(), head_is_due }
+        let column = |(head, align, style): (String, Align, Style)| Column { width: head.width(), head, align, style };
+        Self { indent, columns: columns.into_iter().map(column).collect(), rows: Vec::new(), head_is_due }
     }
 
     /// Names and what they stand for, without heads.
@@ -43,17 +48,18 @@ impl Table {
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) -> &mut Self {
-        self.rows.push(cells.into());
+        self.cells(cells.into())
+    }
+
+    /// As [`Table::row`], of a table that was made by [`Table::of`].
+    pub fn cells(&mut self, cells: Vec<String>) -> &mut Self {
+        self.rows.push(cells);
         self
     }
 
     /// A row of [`Table::fields`].
     pub fn field(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.row([name.to_owned(), value.to_string()])
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// Writes the waiting rows, the first time under the heads.
@@ -64,7 +70,7 @@ impl Table {
             }
         }
         if std::mem::take(&mut self.head_is_due) {
-            let heads: Vec<_> = self.columns.iter().map(|column| (column, column.head, DIM)).collect();
+            let heads: Vec<_> = self.columns.iter().map(|column| (column, column.head.as_str(), DIM)).collect();
             write_line(out, self.indent, &heads)?;
         }
         for row in self.rows.drain(..) {
@@ -131,6 +137,6 @@ mod tests {
         text(&mut table);
         table.row(["two".into(), "2".into()]);
         assert_eq!(text(&mut table), "two       2\n");
-        assert!(table.is_empty());
+        assert_eq!(text(&mut table), "");
     }
 }

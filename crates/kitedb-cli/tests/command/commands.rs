@@ -128,6 +128,12 @@ fn output_into_a_pipe_is_plain() {
         &["check", "g.kitedb"],
         &["get", "g.kitedb", "a"],
         &["neighbors", "g.kitedb", "a"],
+        &["nodes", "g.kitedb", "--show", "degree", "--where", "not has nothing"],
+        &["edges", "g.kitedb"],
+        &["count", "g.kitedb", "--by", "type"],
+        &["top", "g.kitedb", "--by", "pagerank"],
+        &["set", "g.kitedb", "a", "x=1"],
+        &["delete", "g.kitedb", "a"],
         &["get", "g.kitedb", "nobody"],
         &["--help"],
     ] {
@@ -152,14 +158,16 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
     let folder = Folder::new();
     folder.file("graph.txt", star(20_000));
     folder.run(&["import", "g.kitedb", "graph.txt"]).ok();
-    let mut command = folder.command(&["neighbors", "g.kitedb", "hub"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.contains("leaf"), "{line}");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    for args in [&["neighbors", "g.kitedb", "hub"][..], &["nodes", "g.kitedb", "--key-prefix", "leaf"]] {
+        let mut command = folder.command(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("leaf"), "{line}");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
@@ -192,9 +200,12 @@ fn readers_work_beside_a_running_import_and_a_second_writer_is_told_to_wait() {
     }
     assert_eq!(folder.run(&["check", "g.kitedb", "--json"]).json()["clean"], true);
     assert_eq!(folder.run(&["get", "g.kitedb", "d", "--json"]).json()["in_degree"], 1);
+    assert_eq!(folder.run(&["nodes", "g.kitedb", "--where", "key=d", "--json"]).json()["count"], 1);
     let run = folder.run(&["import", "g.kitedb", "other.txt"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.err.contains("hint: another process writes to it"), "{run:?}");
+    let run = folder.run(&["set", "g.kitedb", "a", "x=1"]);
+    assert!(run.code == 1 && run.err.contains("hint: stop that process first"), "{run:?}");
 
     drop(input);
     assert!(writer.wait().unwrap().success());

@@ -9,10 +9,12 @@ mod attacks;
 mod breaker_store;
 mod commands;
 mod demo;
+mod edits;
 mod export;
 #[cfg(feature = "telemetry")]
 mod faults;
 mod import;
+mod lists;
 mod questions;
 mod replication;
 #[cfg(all(feature = "telemetry", feature = "http"))]

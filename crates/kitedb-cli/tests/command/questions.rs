@@ -52,6 +52,9 @@ fn a_path_is_the_shortest_or_the_lightest_or_several() {
     let failed = folder.run(&["path", "roads.kitedb", "a", "e", "--weight", "km", "--type", "ROAD", "--k", "9"]);
     assert!(failed.code == 1 && failed.err.contains("'km', is not there"), "{failed:?}");
     assert_eq!(found(&["a", "f", "--weight", "km", "--missing", "0.5"]), [(named("a f"), json!(0.5))]);
+    // A number that is negative is one, which no weight may be.
+    let negative = folder.run(&["path", "roads.kitedb", "a", "f", "--weight", "km", "--missing", "-1"]);
+    assert!(negative.code == 1 && negative.err.contains("-1"), "{negative:?}");
 }
 
 #[test]
@@ -88,6 +91,9 @@ fn a_question_that_costs_too_much_ends_and_says_how_to_ask() {
     let folder = roads();
     let run = folder.run(&["reach", "roads.kitedb", "a", "--memory-bytes", "100"]);
     assert!(run.code == 1 && run.err.contains("100 bytes") && run.err.contains("--memory-bytes"), "{run:?}");
+    // What is told to be given is what there is.
+    let run = folder.run(&["path", "roads.kitedb", "a", "e", "--memory-bytes", "10"]);
+    assert!(run.code == 1 && run.err.contains("--memory-bytes") && !run.err.contains("--depth"), "{run:?}");
     let run = folder.run(&["path", "roads.kitedb", "a", "e", "--in", "--both"]);
     assert_eq!(run.code, 2, "{run:?}");
 }
