@@ -7,8 +7,8 @@
 //! | `has age` | what has that property, be it null |
 //! | `not age=36` | whatever the condition does not hold for, with what has no such property |
 //!
-//! A value is a word without blanks (an integer, a float or a boolean by the rule of CSV imports, else a text), or a text in single
-//! or double quotes. Values of different kinds never compare: neither `age=36` nor `age!=36` holds for the text `36`.
+//! A value is a word without blanks (an integer, a float or a boolean by the rule of CSV imports, else a text; `1.10` and `007`, which an
+//! import keeps as text, are the number as well), or a text in single or double quotes. Values of different kinds never compare: neither `age=36` nor `age!=36` holds for the text `36`.
 
 use super::{
     field::{Field, Of},
