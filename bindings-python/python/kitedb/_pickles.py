@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ._kitedb import Edge, Node
@@ -41,6 +42,6 @@ def restored(value: Any) -> Any:
     return value
 
 
-def element(kind: type[Element], *given: Any) -> Element:
+def element(kind: Callable[..., Element], *given: Any) -> Element:
     """The node or edge of which that was told; its properties come last."""
     return kind(*given[:-1], restored(given[-1]))
