@@ -92,6 +92,7 @@ const CALLS = {
     compactAsync: { run: ({ primary }, how) => primary.compactAsync(how) },
     compactStepAsync: { run: ({ primary }, how) => primary.compactStepAsync(how) },
     syncAsync: { run: ({ primary }, how) => primary.syncAsync(how) },
+    refreshAsync: { run: ({ primary }, how) => primary.refreshAsync(how) },
     checkAsync: { run: ({ primary }, how) => primary.checkAsync(how) },
     statsAsync: { run: ({ primary }, how) => primary.statsAsync(how) },
     primaryReplicationStatusAsync: { run: ({ primary }, how) => primary.primaryReplicationStatusAsync(how) },

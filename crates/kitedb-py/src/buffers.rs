@@ -27,8 +27,8 @@ pub fn format_of(buffer: &PyUntypedBuffer) -> String {
 /// `TypeError`: some of its numbers are masked, which the buffer does not tell.
 pub fn buffer_of(value: &Bound<'_, PyAny>) -> Outcome<PyResult<PyUntypedBuffer>> {
     let buffer = PyUntypedBuffer::get(value);
-    // That of numpy.ma: what lies beneath a mask is no value.
-    if value.hasattr("mask")? && value.hasattr("dtype")? {
+    // That of numpy.ma: what lies beneath a mask is no value. (The mask of a table is a method.)
+    if value.hasattr("dtype")? && value.getattr_opt("mask")?.is_some_and(|mask| !mask.is_callable()) {
         let what = "a masked array is given, whose masked numbers would count: give its filled(), or its compressed()";
         return Err(wrong_type(what));
     }
