@@ -888,8 +888,10 @@ fn the_retry_helper_runs_again_after_conflicts_only() {
     assert_eq!((result.unwrap(), runs), (21, 3));
     let (result, runs) = increment(5, 3);
     assert_eq!((code(result), runs), (ErrorCode::Conflict, 3));
-    let (result, runs) = increment(1, 0);
+    let (result, runs) = increment(1, 1);
     assert_eq!((code(result), runs), (ErrorCode::Conflict, 1));
+    let (result, runs) = increment(0, 0);
+    assert_eq!((code(result), runs), (ErrorCode::InvalidArgument, 0));
     let mut other_errors = 0;
     let result: Result<()> = b.db.transaction_with_retry(5, |_| {
         other_errors += 1;
