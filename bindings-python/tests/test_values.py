@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import collections
 import copy
 import datetime
 import math
@@ -118,7 +119,7 @@ def test_an_integer_of_more_than_64_bits_is_refused(through: Callable[[Any], Any
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1}, 1j, {1: 2}, numpy.zeros(2), numpy.zeros((2, 2), "float32"), range(3), "\ud800"], ids=repr
+    "value", [object(), {1}, 1j, {1: 2}, numpy.zeros(2), numpy.zeros((2, 2), "float32"), "\ud800"], ids=repr
 )
 def test_what_no_property_can_be_is_refused(through: Callable[[Any], Any], value: Any) -> None:
     with pytest.raises((TypeError, UnicodeEncodeError)):
@@ -246,6 +247,19 @@ def test_what_lies_beneath_a_mask_is_no_value(db: kitedb.Database) -> None:
             attempt()
     db.set_node_prop(ada, "x", masked.filled(0))
     assert db.node_prop(ada, "x").tolist() == [1.0, 0.0]
+
+
+def test_whatever_is_a_sequence_is_a_list(through: Callable[[Any], Any]) -> None:
+    assert through(range(3)) == [0, 1, 2]
+    assert through(collections.deque(["a", None])) == ["a", None]
+    assert through({"deep": collections.UserList([1.5, (2,)])}) == {"deep": [1.5, [2]]}
+    endless = collections.UserList[Any]()
+    endless.append(endless)
+    with pytest.raises(kitedb.InputError, match="nested deeper"):
+        through(endless)
+    for refused in ({1, 2}, iter([1])):
+        with pytest.raises(TypeError, match="no property can be a"):
+            through(refused)
 
 
 def test_a_transaction_is_tried_at_least_once(db: kitedb.Database) -> None:

@@ -15,7 +15,7 @@ use pyo3::{
     pybacked::PyBackedStr,
     types::{
         PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyIterator, PyList, PyMapping, PyMemoryView,
-        PySet, PyString, PyTuple,
+        PySequence, PySet, PyString, PyTuple,
     },
 };
 use rustc_hash::FxHashMap;
@@ -103,6 +103,10 @@ fn nested(value: &Bound<'_, PyAny>, depth: usize) -> Outcome<Value> {
         && (item.is_instance_of::<PyFloat>() || item.is_instance_of::<PyBool>())
     {
         return nested(&item, depth);
+    }
+    // A range, a deque: what types call a sequence.
+    if let Ok(v) = value.cast::<PySequence>() {
+        return v.try_iter()?.map(|item| nested(&item?, depth + 1)).collect::<Outcome<_>>().map(Value::List);
     }
     Err(wrong_type(format_args!(
         "no property can be a {}: give None, a bool, an int, a float, a str, bytes, a buffer of float32, a date, a time, \
