@@ -107,16 +107,19 @@ demo() {
 }
 
 bench() {
-    # Built as the tests are: what is measured is not what they are run for here.
+    # Built as the tests are, and two at a time: what is measured is not what they are run for here.
     heading 'benchmarks, without peers: that they run, not what they measure'
     cargo build --workspace --lib --bins --examples
-    local what
-    for what in commit group-commit submit read open checkpoint load memory \
-        replication-overhead catchup bootstrap log-paging soak telemetry http traverse path; do
-        heading "kitedb-bench $what --quick"
-        "$target_directory/debug/kitedb-bench" "$what" --quick --dir "$scratch/bench" --json "$scratch/$what.json"
-        python3 -m json.tool "$scratch/$what.json" >/dev/null
-    done
+    local all=(commit group-commit submit read open checkpoint load memory
+        replication-overhead catchup bootstrap log-paging soak telemetry http traverse path)
+    export bench="$target_directory/debug/kitedb-bench" scratch
+    # shellcheck disable=SC2016 # it is expanded there
+    printf '%s\n' "${all[@]}" | xargs -P 2 -I '{}' bash -c '
+        began=$SECONDS
+        "$bench" {} --quick --dir "$scratch/bench-{}" --json "$scratch/{}.json" >"$scratch/{}.log" 2>&1 &&
+            python3 -m json.tool "$scratch/{}.json" >/dev/null && rm -rf "$scratch/bench-{}" &&
+            printf "\n==== kitedb-bench {} --quick took %s s\n%s\n" "$((SECONDS - began))" "$(cat "$scratch/{}.log")" ||
+            { printf "\n==== kitedb-bench {} --quick FAILED\n"; cat "$scratch/{}.log"; exit 255; }'
     heading 'the gate of replication: that it runs; short rounds miss bounds'
     KITEDB_BENCH="$target_directory/debug/kitedb-bench" QUICK=1 ATTEMPTS=1 BENCH_DIR="$scratch/bench" scripts/replication-perf-gate.sh || [ $? -eq 1 ]
 }
