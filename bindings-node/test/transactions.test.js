@@ -367,6 +367,7 @@ test('a large commit that is awaited is put into the log by another thread, a sm
   const ids = tx.createNodesBatch(Array.from({ length: 10_000 }, (_, n) => `large${n}`));
   assert.ok(tx.logBytes > 64 << 10);
   const large = tx.commitAsync();
+  fails(() => tx.createNode('late'), 'FINISHED');
   const small = db.begin();
   const id = small.createNode('small');
   const done = small.commitAsync();
@@ -377,4 +378,5 @@ test('a large commit that is awaited is put into the log by another thread, a sm
   writers.forEach(closeSync);
   assert.deepEqual(seen, { small: true, large: false });
   assert.ok(db.nodeExists(ids[9_999]));
+  assert.equal(db.nodeByKey('late'), null);
 });

@@ -18,12 +18,12 @@ use std::{
 /// Commits, and writes the token; with the database as another argument, none unless that is a primary.
 pub fn commit(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let (number, db) = (r.u64()?, r.optional(Reader::u64)?);
-    let (tx, handles) = (handles.transaction(number)?, handles.clone());
+    let tx = handles.transaction(number)?;
     let db = db.map(|db| handles.database(db)).transpose()?;
+    // From here on nothing more is written to it, also while the job stands in the queue.
+    handles.remove(number);
     job(move |_, w| {
-        let token = tx.commit();
-        handles.remove(number);
-        let token = token?;
+        let token = tx.commit()?;
         let told = match db {
             Some(db) if db.replication_role() != ReplicationRole::Primary => None,
             Some(_) => Some(token.to_string()),
@@ -77,10 +77,10 @@ pub fn try_submit(c: &Context<'_>, r: &mut Reader<'_>, w: &mut Writer<'_>) -> Ou
 pub fn submit(handles: &Arc<Handles>, r: &mut Reader<'_>) -> Outcome<Job> {
     let number = r.u64()?;
     let (tx, handles) = (handles.transaction(number)?, handles.clone());
+    // As of a commit.
+    handles.remove(number);
     job(move |_, w| {
-        let submitted = tx.submit();
-        handles.remove(number);
-        let pending = submitted?;
+        let pending = tx.submit()?;
         let token = pending.token().full();
         w.u64(handles.add(Held::Pending(pending)));
         w.text(&token);
